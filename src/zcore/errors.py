@@ -10,10 +10,10 @@ from __future__ import annotations
 import errno as _errno
 from _thread import _local
 from os import strerror as _os_strerror
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Literal, NoReturn
 
 # Numbers of ZeroMQ's own, above the range of any operating system.
 HAUSNUMERO = 156384712

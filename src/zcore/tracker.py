@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
 
 from zcore.errors import NotDone
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from threading import Event
+    from typing import Any
 
 
 class MessageTracker:
