@@ -1,0 +1,150 @@
+# A fresh machine needs make, a C compiler, and CPython 3.10 or newer with its headers; everything else is fetched
+# into $(VENV).  `make help` lists the targets.  Works with GNU make 3.81 (macOS) and later.
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# what to test, and with what further options: make test TESTS=tests/wire PYTEST_ARGS=-x
+TESTS ?= tests
+PYTEST_ARGS ?=
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
+PYTEST := -m pytest $(PYTEST_ARGS)
+STAMPS := $(VENV)/.stamps
+
+# Folders are listed beside files so that a removed file counts as a change.
+SOURCES := setup.py pyproject.toml MANIFEST.in tools/machine.py $(shell find src \
+	-name __pycache__ -prune -o -name '*.egg-info' -prune -o -type d -print -o \
+	-type f \( -name '*.py' -o -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name py.typed \) -print)
+
+export PYZQ_JOBS := $(JOBS)
+export PIP_NO_INPUT := 1
+unexport PYTHONPATH PYTHONHOME
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SECONDARY:
+.PHONY: help build test demo bench bench-compare lint docs dist wheels wheel-matrix asan tsan portable clean distclean
+
+help:
+	@echo "make demo           several processes talk over the patterns, then a table of speeds beside pyzmq's"
+	@echo "make test           build, install into $(VENV), run the tests        (TESTS=..., PYTEST_ARGS=...)"
+	@echo "make bench          run the benchmarks                               (BENCH_ARGS=...)"
+	@echo "make bench-compare  run the benchmarks beside every peer             (BENCH_ARGS=...)"
+	@echo "make asan           core tests under AddressSanitizer and UBSan"
+	@echo "make tsan           core tests under ThreadSanitizer"
+	@echo "make portable       core tests with the portable forms of platform.h"
+	@echo "make lint           ruff and cython-lint"
+	@echo "make docs           check the documents' links and the names they mention"
+	@echo "make dist           sdist, wheel from it, tests against the installed wheel"
+	@echo "make wheels         wheels for this machine by cibuildwheel;  make wheel-matrix lists all of them"
+	@echo "make clean          remove what was built;  make distclean removes $(VENV) too"
+
+# ---- the environment ---------------------------------------------------------------------------
+
+$(STAMPS)/venv:
+	@$(PYTHON) tools/machine.py
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "pip>=25.1"
+	@mkdir -p $(STAMPS) && touch $@
+
+# A group of pyproject.toml, installed: $(STAMPS)/group-test
+$(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
+	@echo "Installing what pyproject.toml lists under $*"
+	@$(PIP) install --group $*
+	@touch $@
+
+# Only as wheels: what has none for this interpreter is left out, and its tests skip themselves.
+$(STAMPS)/group-integrations: pyproject.toml $(STAMPS)/venv
+	@echo "Installing what pyproject.toml lists under integrations"
+	@$(PIP) install --only-binary :all: --group integrations || echo "Not all of it exists here; those tests are skipped."
+	@touch $@
+
+$(STAMPS)/installed: $(SOURCES) $(STAMPS)/group-build
+	@$(PYTHON) tools/machine.py
+	@echo "Building the engine, $(JOBS) modules at once (the first time takes a while)"
+	@$(PY) setup.py --quiet build_ext
+	@$(PIP) install --no-build-isolation .
+	@touch $@
+
+build: $(STAMPS)/installed
+
+# ---- what people run ---------------------------------------------------------------------------
+
+test: $(STAMPS)/installed $(STAMPS)/group-test $(STAMPS)/group-integrations
+	@$(PY) $(PYTEST) $(TESTS)
+
+demo: $(STAMPS)/installed $(STAMPS)/group-demo
+	@$(PY) examples/demo.py $(DEMO_ARGS)
+
+bench: $(STAMPS)/installed $(STAMPS)/group-demo
+	@$(PY) -m benchmarks $(BENCH_ARGS)
+
+bench-compare: $(STAMPS)/installed $(STAMPS)/group-bench
+	@$(PY) -m benchmarks --compare $(BENCH_ARGS)
+
+lint: $(STAMPS)/group-lint
+	@$(PY) -m ruff check .
+	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src examples
+
+docs: $(STAMPS)/venv
+	@$(PY) tools/check_docs.py
+
+# ---- other builds of the engine, each in its own folder ------------------------------------------
+# $(VENV) lends its interpreter and its test tools; the build of the variant goes to build/VARIANT/site and
+# stands first on PYTHONPATH.  tests/sanitizers/README.md says what each one can and cannot see.
+
+SANITIZED_TESTS ?= $(TESTS)
+RUN_VARIANT = $(PY) tests/sanitizers/run.py
+
+build/%/site/.stamp: $(SOURCES) $(STAMPS)/group-build
+	@echo "Building the engine for $*"
+	@PYZQ_VARIANT=$* $(VARIANT_ENV) $(PY) setup.py --quiet build_ext
+	@PYZQ_VARIANT=$* $(VARIANT_ENV) $(PIP) install --no-build-isolation --no-deps --upgrade --target build/$*/site .
+	@touch $@
+
+build/asan/site/.stamp: VARIANT_ENV = PYZQ_SANITIZE=address,undefined
+build/tsan/site/.stamp: VARIANT_ENV = PYZQ_SANITIZE=thread
+build/portable/site/.stamp: VARIANT_ENV = PYZQ_CFLAGS=-DZQ_PORTABLE=1
+
+asan tsan portable: %: build/%/site/.stamp $(STAMPS)/installed $(STAMPS)/group-test
+	@$(RUN_VARIANT) $* $(PYTEST) $(SANITIZED_TESTS)
+
+# ---- release -----------------------------------------------------------------------------------
+
+# The tests come out of the sdist and run in an environment that has nothing but the wheel and the test tools.
+dist: $(STAMPS)/group-build
+	@rm -rf dist build/dist
+	@$(PY) -m build --outdir dist .
+	@mkdir -p build/dist && tar -xzf dist/*.tar.gz -C build/dist
+	@$(PYTHON) -m venv build/dist/venv
+	@build/dist/venv/bin/python -m pip --disable-pip-version-check -qq install --upgrade "pip>=25.1"
+	@build/dist/venv/bin/python -m pip --disable-pip-version-check -qq install --group test dist/*.whl
+	@cd build/dist/pyzq-*/ && ../venv/bin/python $(PYTEST) $(TESTS)
+	@ls -l dist
+
+CIBUILDWHEEL = $(STAMPS)/cibuildwheel/bin/python -m cibuildwheel
+
+$(STAMPS)/cibuildwheel: $(STAMPS)/venv
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip --disable-pip-version-check -qq install "cibuildwheel>=4,<5" || { rm -rf $@; exit 1; }
+
+wheels: $(STAMPS)/cibuildwheel
+	@$(CIBUILDWHEEL) --output-dir wheelhouse
+
+wheel-matrix: $(STAMPS)/cibuildwheel
+	@for system in linux macos; do for arch in x86_64 $$(test $$system = linux && echo aarch64 || echo arm64); do \
+		$(CIBUILDWHEEL) --print-build-identifiers --platform $$system --archs $$arch || exit 1; done; done
+
+# ---- tidying -----------------------------------------------------------------------------------
+
+clean:
+	@rm -rf build dist wheelhouse .pytest_cache .ruff_cache .mypy_cache .hypothesis examples/embedding/build
+	@rm -rf $(STAMPS)/installed
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src -name '*.egg-info' -prune -exec rm -rf {} + -o \( -name '*.so' -o -name '*.c' \) -type f -exec rm -f {} +
+
+distclean: clean
+	@rm -rf $(VENV)
