@@ -202,16 +202,16 @@ cdef size_t put_error(uint8_t* dst, const char* reason, size_t n) noexcept nogil
 # ---- properties --------------------------------------------------------------------------------------------
 
 # One name and value of a metadata list; pointers borrowed from it.
-cdef struct property:
+cdef struct zmtp_property:
     const uint8_t* name
     size_t name_len             # 1-255
     const uint8_t* value
     size_t value_len            # 0 to 2^31-1
 
 # Take the next property of a list and advance `p`: 1, 0 at its end, -EPROTO when what is left is not one.
-cdef int next_property(const uint8_t** p, const uint8_t* end, property* out) noexcept nogil
+cdef int next_property(const uint8_t** p, const uint8_t* end, zmtp_property* out) noexcept nogil
 # Find a property by name, whatever its case: 1, 0 absent, -EPROTO for a list that is none.
-cdef int find_property(const uint8_t* p, size_t n, const char* name, size_t name_len, property* out) noexcept nogil
+cdef int find_property(const uint8_t* p, size_t n, const char* name, size_t name_len, zmtp_property* out) noexcept nogil
 # Whether two names differ in case at most.
 cdef bint same_name(const uint8_t* a, size_t a_len, const char* b, size_t b_len) noexcept nogil
 

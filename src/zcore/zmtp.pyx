@@ -149,7 +149,7 @@ cdef size_t put_error(uint8_t* dst, const char* reason, size_t n) noexcept nogil
 
 # ---- properties --------------------------------------------------------------------------------------------
 
-cdef int next_property(const uint8_t** p, const uint8_t* end, property* out) noexcept nogil:
+cdef int next_property(const uint8_t** p, const uint8_t* end, zmtp_property* out) noexcept nogil:
     cdef const uint8_t* at = p[0]
     cdef size_t left = end - at
     cdef size_t value_len
@@ -171,7 +171,7 @@ cdef int next_property(const uint8_t** p, const uint8_t* end, property* out) noe
     return 1
 
 
-cdef int find_property(const uint8_t* p, size_t n, const char* name, size_t name_len, property* out) noexcept nogil:
+cdef int find_property(const uint8_t* p, size_t n, const char* name, size_t name_len, zmtp_property* out) noexcept nogil:
     cdef const uint8_t* end = p + n
     cdef int rc
     while True:
