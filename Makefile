@@ -132,11 +132,11 @@ $(STAMPS)/cibuildwheel: $(STAMPS)/venv
 	@$@/bin/python -m pip --disable-pip-version-check -qq install "cibuildwheel>=4,<5" || { rm -rf $@; exit 1; }
 
 wheels: $(STAMPS)/cibuildwheel
-	@$(CIBUILDWHEEL) --output-dir wheelhouse
+	@$(CIBUILDWHEEL) --archs auto64 --output-dir wheelhouse
 
 wheel-matrix: $(STAMPS)/cibuildwheel
-	@for system in linux macos; do for arch in x86_64 $$(test $$system = linux && echo aarch64 || echo arm64); do \
-		$(CIBUILDWHEEL) --print-build-identifiers --platform $$system --archs $$arch || exit 1; done; done
+	@$(CIBUILDWHEEL) --print-build-identifiers --platform linux
+	@$(CIBUILDWHEEL) --print-build-identifiers --platform macos
 
 # ---- tidying -----------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def environment(variant: str, reports: Path) -> dict[str, str]:
             "ASAN_OPTIONS": f"{common}:detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=0",
             "TSAN_OPTIONS": f"{common}:suppressions={HERE / 'tsan.supp'}:die_after_fork=0:second_deadlock_stack=1",
             # everything is several times slower
-            "PYTEST_ADDOPTS": f"--timeout=600 -o faulthandler_timeout=900 {os.environ.get('PYTEST_ADDOPTS', '')}",
+            "PYZQ_TEST_WATCHDOG": os.environ.get("PYZQ_TEST_WATCHDOG", "600"),
         }
     return env
 
