@@ -117,8 +117,10 @@ asan tsan portable: %: build/%/site/.stamp $(STAMPS)/installed $(STAMPS)/group-t
 # The tests come out of the sdist and run in an environment that has nothing but the wheel and the test tools.
 dist: $(STAMPS)/group-build
 	@rm -rf dist build/dist
-	@$(PY) -m build --outdir dist .
-	@mkdir -p build/dist && tar -xzf dist/*.tar.gz -C build/dist
+	@mkdir -p build/dist
+	@echo "Building the sdist, and the wheel from it"
+	@$(PY) -m build --outdir dist . > build/dist/log 2>&1 || { cat build/dist/log; exit 1; }
+	@tar -xzf dist/*.tar.gz -C build/dist
 	@$(PYTHON) -m venv build/dist/venv
 	@build/dist/venv/bin/python -m pip --disable-pip-version-check -qq install --upgrade "pip>=25.1"
 	@build/dist/venv/bin/python -m pip --disable-pip-version-check -qq install --group test dist/*.whl

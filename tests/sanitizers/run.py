@@ -55,7 +55,7 @@ def check_build(variant: str, env: dict[str, str]) -> None:
     """Make sure that what will be imported is this variant, and instrumented."""
     _, symbol = VARIANTS[variant]
     where = subprocess.run(
-        [sys.executable, "-c", "import zcore.platform, pyzq; print(zcore.platform.__file__)"],
+        [sys.executable, "-c", "import zcore.platform; print(zcore.platform.__file__)"],
         env=env,
         capture_output=True,
         text=True,
