@@ -187,25 +187,23 @@ cdef option_row* _absent(int number, const char* name, int type, int access, con
     return r
 
 
-cdef option_row* _only(option_row* r, uint32_t types, uint32_t used_by):
-    r.types = types
-    r.used_by = used_by
-    return r
+# What else there is to say about the row written last.
+
+cdef void _only(uint32_t types, uint32_t used_by):
+    rows[row_count - 1].types = types
+    rows[row_count - 1].used_by = used_by
 
 
-cdef option_row* _effect(option_row* r, int effect):
-    r.effect = effect
-    return r
+cdef void _used(uint32_t used_by):
+    rows[row_count - 1].used_by = used_by
 
 
-cdef option_row* _flag(option_row* r, int flag):
-    r.flags |= flag
-    return r
+cdef void _effect(int effect):
+    rows[row_count - 1].effect = effect
 
 
-cdef option_row* _used(option_row* r, uint32_t used_by):
-    r.used_by = used_by
-    return r
+cdef void _flag(int flag):
+    rows[row_count - 1].flags |= flag
 
 
 cdef void _chapter(const char* name):
@@ -217,169 +215,173 @@ cdef void _chapter(const char* name):
 
 cdef void _queues():
     _chapter("Messages and queues")
-    _effect(_int(1, "HWM", "", SG, &D.sndhwm, 1000, 0, MAX, NOW, "messages",
-        "Sets SNDHWM and RCVHWM together; reads SNDHWM."), OPT_EFFECT_HWM)
+    _int(1, "HWM", "", SG, &D.sndhwm, 1000, 0, MAX, NOW, "messages", "Sets SNDHWM and RCVHWM together; reads SNDHWM.")
+    _effect(OPT_EFFECT_HWM)
     _int(23, "SNDHWM", "", SG, &D.sndhwm, 1000, 0, MAX, NOW, "messages",
-        "How many outgoing messages may wait for one peer; 0 is no limit. What happens then depends on the "
-        "socket type.")
+         "How many outgoing messages may wait for one peer; 0 is no limit. What happens then depends on the socket "
+         "type.")
     _int(24, "RCVHWM", "", SG, &D.rcvhwm, 1000, 0, MAX, NOW, "messages",
-        "How many complete messages of one peer may wait to be received; 0 is no limit. Above it nothing more is read "
-        "from that peer.")
+         "How many complete messages of one peer may wait to be received; 0 is no limit. Above it nothing more is "
+         "read from that peer.")
     _int(28, "SNDTIMEO", "", SG, &D.sndtimeo, -1, -1, MAX, NOW, "ms",
-        "How long a send waits before it fails with EAGAIN; -1 waits for ever, 0 never waits.")
+         "How long a send waits before it fails with EAGAIN; -1 waits for ever, 0 never waits.")
     _int(27, "RCVTIMEO", "", SG, &D.rcvtimeo, -1, -1, MAX, NOW, "ms",
-        "How long a receive waits before it fails with EAGAIN; -1 waits for ever, 0 never waits.")
+         "How long a receive waits before it fails with EAGAIN; -1 waits for ever, 0 never waits.")
     _int(17, "LINGER", "", SG, &D.linger, -1, -1, MAX, NOW, "ms",
-        "How long messages not yet sent outlive the close of the socket; -1 until they are sent, 0 drops them. "
-        "The default is 0 for SUB and XSUB, and for every type in a context with BLOCKY 0.")
-    _used(_bool(54, "CONFLATE", "", SG, &D.conflate, 0, ENDPOINT,
-        "Keep only the newest message of each queue. For messages of one part; SNDHWM and RCVHWM do not count then."),
-        PULL | PUSH | SUB | PUB | DEALER)
+         "How long messages not yet sent outlive the close of the socket; -1 until they are sent, 0 drops them. The "
+         "default is 0 for SUB and XSUB, and for every type in a context with BLOCKY 0.")
+    _bool(54, "CONFLATE", "", SG, &D.conflate, 0, ENDPOINT,
+          "Keep only the newest message of each queue. For messages of one part; SNDHWM and RCVHWM do not count then.")
+    _used(PULL | PUSH | SUB | PUB | DEALER)
     _int64(22, "MAXMSGSIZE", SG, &D.maxmsgsize, -1, INT64_MIN, ENDPOINT, "bytes",
-        "Largest frame accepted from a peer; a peer that announces a larger one is disconnected. Negative is no limit.")
+           "Largest frame accepted from a peer; a peer that announces a larger one is disconnected. Negative is no "
+           "limit.")
     _socket(13, "RCVMORE", OPT_TYPE_INT, G, OPT_READ,
-        "1 when the part received last is followed by another part of the same message.")
+            "1 when the part received last is followed by another part of the same message.")
     _socket(14, "FD", OPT_TYPE_FD, G, OPT_READ,
-        "A descriptor that becomes readable when EVENTS may have changed. Edge-triggered: read EVENTS after every "
-        "wake-up.")
+            "A descriptor that becomes readable when EVENTS may have changed. Edge-triggered: read EVENTS after every "
+            "wake-up.")
     _socket(15, "EVENTS", OPT_TYPE_INT, G, OPT_READ, "What would not block now: POLLIN, POLLOUT or both.")
     _socket(16, "TYPE", OPT_TYPE_INT, G, OPT_READ, "The type of the socket.")
     _socket(81, "THREAD_SAFE", OPT_TYPE_INT, G, OPT_READ,
-        "1 for the types that several threads may use at once: CLIENT, SERVER, RADIO, DISH, GATHER, SCATTER, PEER, "
-        "CHANNEL.")
+            "1 for the types that several threads may use at once: CLIENT, SERVER, RADIO, DISH, GATHER, SCATTER, "
+            "PEER, CHANNEL.")
 
 
 cdef void _connections():
     cdef option_row* r
     _chapter("Connections")
     r = _bytes(5, "ROUTING_ID", "IDENTITY", SG, &D.routing_id, 1, 255, ENDPOINT,
-        "The name by which a ROUTER peer knows this socket. Its first byte must not be 0: such names are the ones a "
-        "ROUTER makes up.")
+               "The name by which a ROUTER peer knows this socket. Its first byte must not be 0: such names are the "
+               "ones a ROUTER makes up.")
     r.check = OPT_CHECK_ID
-    _only(_bytes(61, "CONNECT_ROUTING_ID", "CONNECT_RID", S, &D.connect_routing_id, 1, MAX, ENDPOINT,
-        "The name of the peer that the next connect reaches, whatever it calls itself. Counts for one connect."),
-        ROUTER | STREAM | REP, ROUTER | STREAM)
+    _bytes(61, "CONNECT_ROUTING_ID", "CONNECT_RID", S, &D.connect_routing_id, 1, MAX, ENDPOINT,
+           "The name of the peer that the next connect reaches, whatever it calls itself. Counts for one connect.")
+    _only(ROUTER | STREAM | REP, ROUTER | STREAM)
     _socket(32, "LAST_ENDPOINT", OPT_TYPE_BYTES, G, OPT_READ,
-        "The address of the last bind or connect, with wildcards replaced by what was chosen.")
+            "The address of the last bind or connect, with wildcards replaced by what was chosen.")
     _bool(39, "IMMEDIATE", "DELAY_ATTACH_ON_CONNECT", SG, &D.immediate, 0, ENDPOINT,
-        "1: messages are queued only for connections that are complete, and dropped with a connection that is lost.")
+          "1: messages are queued only for connections that are complete, and dropped with a connection that is lost.")
     _int64(4, "AFFINITY", SG, &D.affinity, 0, INT64_MIN, ENDPOINT, "",
-        "Bitmap of the I/O threads that may serve new connections, bit 0 the first; 0 is any.")
+           "Bitmap of the I/O threads that may serve new connections, bit 0 the first; 0 is any.")
     _int(18, "RECONNECT_IVL", "", SG, &D.reconnect_ivl, 100, -1, MAX, ENDPOINT, "ms",
-        "How long to wait before connecting again to a peer that was lost; 0 and -1 never connect again.")
+         "How long to wait before connecting again to a peer that was lost; 0 and -1 never connect again.")
     _int(21, "RECONNECT_IVL_MAX", "", SG, &D.reconnect_ivl_max, 0, 0, MAX, ENDPOINT, "ms",
-        "The interval doubles after each failure up to this value; 0 keeps RECONNECT_IVL with a random part added.")
+         "The interval doubles after each failure up to this value; 0 keeps RECONNECT_IVL with a random part added.")
     _int(109, "RECONNECT_STOP", "", SG, &D.reconnect_stop, 0, MIN, MAX, ENDPOINT, "",
-        "Bits that end reconnection: 1 connection refused, 2 handshake failed, 4 after disconnect().")
+         "Bits that end reconnection: 1 connection refused, 2 handshake failed, 4 after disconnect().")
     _int(79, "CONNECT_TIMEOUT", "", SG, &D.connect_timeout, 0, 0, MAX, ENDPOINT, "ms",
-        "How long one attempt to connect may take; 0 leaves it to the operating system.")
+         "How long one attempt to connect may take; 0 leaves it to the operating system.")
     _int(66, "HANDSHAKE_IVL", "", SG, &D.handshake_ivl, 30000, 0, MAX, ENDPOINT, "ms",
-        "How long the handshake may take before the connection is closed; 0 is no limit.")
+         "How long the handshake may take before the connection is closed; 0 is no limit.")
     _int(75, "HEARTBEAT_IVL", "", SG, &D.heartbeat_ivl, 0, 0, MAX, ENDPOINT, "ms",
-        "Time between PINGs to each peer; 0 sends none.")
-    _effect(_int(76, "HEARTBEAT_TTL", "", SG, &D.heartbeat_ttl, 0, -99, 6553599, ENDPOINT, "ms",
-        "How long the peer may hear nothing from us before it closes the connection, as told in each PING; rounded "
-        "down to tenths of "
-        "a second. 0 says nothing."), OPT_EFFECT_TENTHS)
+         "Time between PINGs to each peer; 0 sends none.")
+    _int(76, "HEARTBEAT_TTL", "", SG, &D.heartbeat_ttl, 0, -99, 6553599, ENDPOINT, "ms",
+         "How long the peer may hear nothing from us before it closes the connection, as told in each PING; rounded "
+         "down to tenths of a second. 0 says nothing.")
+    _effect(OPT_EFFECT_TENTHS)
     _int(77, "HEARTBEAT_TIMEOUT", "", SG, &D.heartbeat_timeout, -1, 0, MAX, ENDPOINT, "ms",
-        "How long after a PING a silent peer is given up. The default, -1, means as long as HEARTBEAT_IVL.")
+         "How long after a PING a silent peer is given up. The default, -1, means as long as HEARTBEAT_IVL.")
     _int(19, "BACKLOG", "", SG, &D.backlog, 100, 0, MAX, ENDPOINT, "connections",
-        "How many connections the operating system may hold ready for a listener.")
+         "How many connections the operating system may hold ready for a listener.")
     _int(89, "USE_FD", "", SG, &D.use_fd, -1, -1, MAX, ENDPOINT, "",
-        "A listening descriptor that bind takes over instead of making one; -1 makes one.")
+         "A listening descriptor that bind takes over instead of making one; -1 makes one.")
     r = _list(95, "METADATA", OPT_TYPE_BYTES, OPT_STORE_META, OPT_CHECK_META, &D.metadata,
-        "A property \"X-name:value\" told to each peer in the handshake. One set for each name; a name set again has "
-        "the new value.")
+              "A property \"X-name:value\" told to each peer in the handshake. One set for each name; a name set "
+              "again has the new value.")
     r.high = MAX
-    _only(_bytes(110, "HELLO_MSG", "", S, &D.hello_msg, 0, MAX, NEWPEER,
-        "A message that each new peer is sent first; empty sends none."),
-        ROUTER | DEALER | CLIENT | SERVER | PEER, ROUTER | DEALER | CLIENT | SERVER | PEER)
-    _only(_bytes(111, "DISCONNECT_MSG", "", S, &D.disconnect_msg, 0, MAX, NEWPEER,
-        "A message received, as if the peer had sent it, when a peer that connected to us goes away; empty "
-        "gives none."),
-        ROUTER | SERVER | PEER, ROUTER | SERVER | PEER)
-    _only(_bytes(114, "HICCUP_MSG", "", S, &D.hiccup_msg, 0, MAX, NEWPEER,
-        "A message received, as if the peer had sent it, when a peer we connected to is lost; empty gives none."),
-        DEALER | CLIENT | PEER, DEALER | CLIENT | PEER)
+    _bytes(110, "HELLO_MSG", "", S, &D.hello_msg, 0, MAX, NEWPEER,
+           "A message that each new peer is sent first; empty sends none.")
+    _only(ROUTER | DEALER | CLIENT | SERVER | PEER, ROUTER | DEALER | CLIENT | SERVER | PEER)
+    _bytes(111, "DISCONNECT_MSG", "", S, &D.disconnect_msg, 0, MAX, NEWPEER,
+           "A message received, as if the peer had sent it, when a peer that connected to us goes away; empty gives "
+           "none.")
+    _only(ROUTER | SERVER | PEER, ROUTER | SERVER | PEER)
+    _bytes(114, "HICCUP_MSG", "", S, &D.hiccup_msg, 0, MAX, NEWPEER,
+           "A message received, as if the peer had sent it, when a peer we connected to is lost; empty gives none.")
+    _only(DEALER | CLIENT | PEER, DEALER | CLIENT | PEER)
     _int(101, "IN_BATCH_SIZE", "", SG, &D.in_batch_size, 8192, 1, MAX, ENDPOINT, "bytes",
-        "How much is asked of a connection in one read while its messages are small.")
+         "How much is asked of a connection in one read while its messages are small.")
     _int(102, "OUT_BATCH_SIZE", "", SG, &D.out_batch_size, 8192, 1, MAX, ENDPOINT, "bytes",
-        "How much may be gathered for one write to a connection while messages are small.")
+         "How much may be gathered for one write to a connection while messages are small.")
 
 
 cdef void _addresses():
     _chapter("TCP, IPC and IP")
-    _effect(_bool(42, "IPV6", "", SG, &D.ipv6, 0, ENDPOINT,
-        "1: names resolve to IPv6 and IPv4 addresses, and a listener takes both. New sockets start with the context's "
-        "IPV6."),
-        OPT_EFFECT_IPV6)
-    _flag(_effect(_bool(31, "IPV4ONLY", "", SG, &D.ipv4only, 1, ENDPOINT,
-        "The opposite of IPV6."), OPT_EFFECT_IPV4ONLY),
-        OPT_DEPRECATED)
+    _bool(42, "IPV6", "", SG, &D.ipv6, 0, ENDPOINT,
+          "1: names resolve to IPv6 and IPv4 addresses, and a listener takes both. New sockets start with the "
+          "context's IPV6.")
+    _effect(OPT_EFFECT_IPV6)
+    _bool(31, "IPV4ONLY", "", SG, &D.ipv4only, 1, ENDPOINT, "The opposite of IPV6.")
+    _effect(OPT_EFFECT_IPV4ONLY)
+    _flag(OPT_DEPRECATED)
     _int(11, "SNDBUF", "", SG, &D.sndbuf, -1, -1, MAX, ENDPOINT, "bytes",
-        "Size of the operating system's send buffer (SO_SNDBUF); -1 leaves it.")
+         "Size of the operating system's send buffer (SO_SNDBUF); -1 leaves it.")
     _int(12, "RCVBUF", "", SG, &D.rcvbuf, -1, -1, MAX, ENDPOINT, "bytes",
-        "Size of the operating system's receive buffer (SO_RCVBUF); -1 leaves it.")
+         "Size of the operating system's receive buffer (SO_RCVBUF); -1 leaves it.")
     _int(57, "TOS", "", SG, &D.tos, 0, 0, MAX, ENDPOINT, "",
-        "Type of service of IP packets (IP_TOS, IPV6_TCLASS); 0 leaves it.")
+         "Type of service of IP packets (IP_TOS, IPV6_TCLASS); 0 leaves it.")
     _int(112, "PRIORITY", "", SG, &D.priority, 0, 0, MAX, ENDPOINT, "",
-        "Queueing priority of the connection (SO_PRIORITY, Linux); 0 leaves it.")
+         "Queueing priority of the connection (SO_PRIORITY, Linux); 0 leaves it.")
     _int(113, "BUSY_POLL", "", SG, &D.busy_poll, 0, 0, MAX, ENDPOINT, "us",
-        "How long the kernel polls the device for a connection (SO_BUSY_POLL, Linux); 0 leaves it.")
-    _flag(_bytes(92, "BINDTODEVICE", "", SG, &D.bindtodevice, 1, 15, ENDPOINT,
-        "Name of the network interface that connections are tied to (SO_BINDTODEVICE, Linux; needs CAP_NET_RAW)."),
-        OPT_CLEARABLE)
+         "How long the kernel polls the device for a connection (SO_BUSY_POLL, Linux); 0 leaves it.")
+    _bytes(92, "BINDTODEVICE", "", SG, &D.bindtodevice, 1, 15, ENDPOINT,
+           "Name of the network interface that connections are tied to (SO_BINDTODEVICE, Linux; needs CAP_NET_RAW).")
+    _flag(OPT_CLEARABLE)
     _int(34, "TCP_KEEPALIVE", "", SG, &D.tcp_keepalive, -1, -1, 1, ENDPOINT, "",
-        "SO_KEEPALIVE: 1 on, 0 off, -1 as the operating system has it.")
+         "SO_KEEPALIVE: 1 on, 0 off, -1 as the operating system has it.")
     _int(35, "TCP_KEEPALIVE_CNT", "", SG, &D.tcp_keepalive_cnt, -1, -1, MAX, ENDPOINT, "probes",
-        "Keep-alive probes without answer before the connection is given up; -1 leaves it.")
+         "Keep-alive probes without answer before the connection is given up; -1 leaves it.")
     _int(36, "TCP_KEEPALIVE_IDLE", "", SG, &D.tcp_keepalive_idle, -1, -1, MAX, ENDPOINT, "s",
-        "Silence before the first keep-alive probe; -1 leaves it.")
+         "Silence before the first keep-alive probe; -1 leaves it.")
     _int(37, "TCP_KEEPALIVE_INTVL", "", SG, &D.tcp_keepalive_intvl, -1, -1, MAX, ENDPOINT, "s",
-        "Time between keep-alive probes; -1 leaves it.")
+         "Time between keep-alive probes; -1 leaves it.")
     _int(80, "TCP_MAXRT", "", SG, &D.tcp_maxrt, 0, 0, MAX, ENDPOINT, "ms",
-        "How long sent data may stay unacknowledged before TCP gives up (TCP_USER_TIMEOUT); 0 leaves it.")
-    _flag(_list(38, "TCP_ACCEPT_FILTER", OPT_TYPE_BYTES, OPT_STORE_NETS, OPT_CHECK_NET, &D.tcp_accept_filter,
-        "A network, such as 10.0.0.0/8, whose hosts a TCP listener accepts. Each set adds one; without any, all hosts "
-        "are accepted."),
-        OPT_DEPRECATED | OPT_CLEARABLE)
-    _flag(_list(58, "IPC_FILTER_PID", OPT_TYPE_INT, OPT_STORE_INTS, OPT_CHECK_RANGE, &D.ipc_filter_pid,
-        "A process whose connections an IPC listener accepts. Each set adds one; without any IPC_FILTER_*, all are "
-        "accepted."),
-        OPT_DEPRECATED)
-    _flag(_list(59, "IPC_FILTER_UID", OPT_TYPE_INT, OPT_STORE_INTS, OPT_CHECK_RANGE, &D.ipc_filter_uid,
-        "A user whose processes an IPC listener accepts. Each set adds one."), OPT_DEPRECATED)
-    _flag(_list(60, "IPC_FILTER_GID", OPT_TYPE_INT, OPT_STORE_INTS, OPT_CHECK_RANGE, &D.ipc_filter_gid,
-        "A group whose processes an IPC listener accepts: the primary group counts. Each set adds one."),
-        OPT_DEPRECATED)
-    _flag(_bytes(68, "SOCKS_PROXY", "", SG, &D.socks_proxy, 1, MAX, ENDPOINT,
-        "\"host:port\" of the SOCKS5 proxy through which TCP connections are made."), OPT_CLEARABLE)
-    _flag(_bytes(99, "SOCKS_USERNAME", "", SG, &D.socks_username, 0, 255, ENDPOINT,
-        "User name for the SOCKS5 proxy; empty logs in without one."), OPT_CLEARABLE)
-    _flag(_bytes(100, "SOCKS_PASSWORD", "", SG, &D.socks_password, 0, 255, ENDPOINT,
-        "Password for the SOCKS5 proxy."), OPT_CLEARABLE)
+         "How long sent data may stay unacknowledged before TCP gives up (TCP_USER_TIMEOUT); 0 leaves it.")
+    _list(38, "TCP_ACCEPT_FILTER", OPT_TYPE_BYTES, OPT_STORE_NETS, OPT_CHECK_NET, &D.tcp_accept_filter,
+          "A network, such as 10.0.0.0/8, whose hosts a TCP listener accepts. Each set adds one; without any, all "
+          "hosts are accepted.")
+    _flag(OPT_DEPRECATED | OPT_CLEARABLE)
+    _list(58, "IPC_FILTER_PID", OPT_TYPE_INT, OPT_STORE_INTS, OPT_CHECK_RANGE, &D.ipc_filter_pid,
+          "A process whose connections an IPC listener accepts. Each set adds one; without any IPC_FILTER_*, all are "
+          "accepted.")
+    _flag(OPT_DEPRECATED)
+    _list(59, "IPC_FILTER_UID", OPT_TYPE_INT, OPT_STORE_INTS, OPT_CHECK_RANGE, &D.ipc_filter_uid,
+          "A user whose processes an IPC listener accepts. Each set adds one.")
+    _flag(OPT_DEPRECATED)
+    _list(60, "IPC_FILTER_GID", OPT_TYPE_INT, OPT_STORE_INTS, OPT_CHECK_RANGE, &D.ipc_filter_gid,
+          "A group whose processes an IPC listener accepts: the primary group counts. Each set adds one.")
+    _flag(OPT_DEPRECATED)
+    _bytes(68, "SOCKS_PROXY", "", SG, &D.socks_proxy, 1, MAX, ENDPOINT,
+           "\"host:port\" of the SOCKS5 proxy through which TCP connections are made.")
+    _flag(OPT_CLEARABLE)
+    _bytes(99, "SOCKS_USERNAME", "", SG, &D.socks_username, 0, 255, ENDPOINT,
+           "User name for the SOCKS5 proxy; empty logs in without one.")
+    _flag(OPT_CLEARABLE)
+    _bytes(100, "SOCKS_PASSWORD", "", SG, &D.socks_password, 0, 255, ENDPOINT, "Password for the SOCKS5 proxy.")
+    _flag(OPT_CLEARABLE)
     _truth(94, "LOOPBACK_FASTPATH", "", SG, &D.loopback_fastpath, 0, MIN, ENDPOINT,
-        "Kept for programs that set it: it makes a difference on Windows only.")
+           "Kept for programs that set it: it makes a difference on Windows only.")
 
     _chapter("Multicast and hypervisor transports")
     _int(8, "RATE", "", SG, &D.rate, 100, 1, MAX, ENDPOINT, "kbit/s",
-        "Most that multicast may send. Kept: no such transport is built in.")
+         "Most that multicast may send. Kept: no such transport is built in.")
     _int(9, "RECOVERY_IVL", "", SG, &D.recovery_ivl, 10000, 0, MAX, ENDPOINT, "ms",
-        "How long a multicast receiver may be away and still recover. Kept: no such transport is built in.")
+         "How long a multicast receiver may be away and still recover. Kept: no such transport is built in.")
     _int(25, "MULTICAST_HOPS", "", SG, &D.multicast_hops, 1, 1, MAX, ENDPOINT, "hops",
-        "Time to live of multicast packets.")
+         "Time to live of multicast packets.")
     _truth(96, "MULTICAST_LOOP", "", SG, &D.multicast_loop, 1, MIN, ENDPOINT,
-        "1: multicast packets come back to this host.")
+           "1: multicast packets come back to this host.")
     _int(84, "MULTICAST_MAXTPDU", "", SG, &D.multicast_maxtpdu, 1500, 1, MAX, ENDPOINT, "bytes",
-        "Largest multicast packet. Kept: no transport that packs messages is built in.")
+         "Largest multicast packet. Kept: no transport that packs messages is built in.")
     _int64(85, "VMCI_BUFFER_SIZE", S, &D.vmci_buffer_size, 65546, 0, ENDPOINT, "bytes",
-        "Size of a VMCI connection's buffer. Kept: no such transport is built in.")
+           "Size of a VMCI connection's buffer. Kept: no such transport is built in.")
     _int64(86, "VMCI_BUFFER_MIN_SIZE", S, &D.vmci_buffer_min_size, 128, 0, ENDPOINT, "bytes",
-        "Least size of a VMCI connection's buffer.")
+           "Least size of a VMCI connection's buffer.")
     _int64(87, "VMCI_BUFFER_MAX_SIZE", S, &D.vmci_buffer_max_size, 262144, 0, ENDPOINT, "bytes",
-        "Greatest size of a VMCI connection's buffer.")
+           "Greatest size of a VMCI connection's buffer.")
     _int(88, "VMCI_CONNECT_TIMEOUT", "", S, &D.vmci_connect_timeout, -1, -1, MAX, ENDPOINT, "ms",
-        "How long a VMCI connect may take; -1 leaves it.")
+         "How long a VMCI connect may take; -1 leaves it.")
     _absent(117, "NORM_MODE", OPT_TYPE_INT, SG, "Congestion control of NORM.")
     _absent(118, "NORM_UNICAST_NACK", OPT_TYPE_INT, SG, "NORM receivers answer the sender alone.")
     _absent(119, "NORM_BUFFER_SIZE", OPT_TYPE_INT, SG, "Buffer of a NORM session, in kB.")
@@ -393,26 +395,30 @@ cdef void _addresses():
 cdef void _security():
     _chapter("Security")
     _int(43, "MECHANISM", "", G, &D.mechanism, OPT_MECHANISM_NULL, 0, 0, OPT_READ, "",
-        "The security mechanism: 0 NULL, 1 PLAIN, 2 CURVE. The security option set last decides.")
-    _effect(_bool(44, "PLAIN_SERVER", "", SG, &D.plain_server, 0, ENDPOINT,
-        "1: this side checks the user names and passwords of its peers (PLAIN); 0 goes back to NULL."),
-        OPT_EFFECT_PLAIN_SERVER)
-    _flag(_effect(_bytes(45, "PLAIN_USERNAME", "", SG, &D.plain_username, 1, 255, ENDPOINT,
-        "User name this side gives as a PLAIN client; None goes back to NULL."),
-        OPT_EFFECT_PLAIN_CLIENT), OPT_CLEARABLE)
-    _flag(_effect(_bytes(46, "PLAIN_PASSWORD", "", SG, &D.plain_password, 1, 255, ENDPOINT,
-        "Password this side gives as a PLAIN client; None goes back to NULL."), OPT_EFFECT_PLAIN_CLIENT), OPT_CLEARABLE)
-    _effect(_bool(47, "CURVE_SERVER", "", SG, &D.curve_server, 0, ENDPOINT,
-        "1: this side is the CURVE server and needs CURVE_SECRETKEY; 0 goes back to NULL."), OPT_EFFECT_CURVE_SERVER)
+         "The security mechanism: 0 NULL, 1 PLAIN, 2 CURVE. The security option set last decides.")
+    _bool(44, "PLAIN_SERVER", "", SG, &D.plain_server, 0, ENDPOINT,
+          "1: this side checks the user names and passwords of its peers (PLAIN); 0 goes back to NULL.")
+    _effect(OPT_EFFECT_PLAIN_SERVER)
+    _bytes(45, "PLAIN_USERNAME", "", SG, &D.plain_username, 1, 255, ENDPOINT,
+           "User name this side gives as a PLAIN client; None goes back to NULL.")
+    _effect(OPT_EFFECT_PLAIN_CLIENT)
+    _flag(OPT_CLEARABLE)
+    _bytes(46, "PLAIN_PASSWORD", "", SG, &D.plain_password, 1, 255, ENDPOINT,
+           "Password this side gives as a PLAIN client; None goes back to NULL.")
+    _effect(OPT_EFFECT_PLAIN_CLIENT)
+    _flag(OPT_CLEARABLE)
+    _bool(47, "CURVE_SERVER", "", SG, &D.curve_server, 0, ENDPOINT,
+          "1: this side is the CURVE server and needs CURVE_SECRETKEY; 0 goes back to NULL.")
+    _effect(OPT_EFFECT_CURVE_SERVER)
     _key(48, "CURVE_PUBLICKEY", &D.curve_publickey, OPT_EFFECT_CURVE_KEY, "This side's long-term public key.")
     _key(49, "CURVE_SECRETKEY", &D.curve_secretkey, OPT_EFFECT_CURVE_KEY, "This side's long-term secret key.")
     _key(50, "CURVE_SERVERKEY", &D.curve_serverkey, OPT_EFFECT_CURVE_CLIENT,
-        "The long-term public key of the server; makes this side a CURVE client.")
+         "The long-term public key of the server; makes this side a CURVE client.")
     _bytes(55, "ZAP_DOMAIN", "", SG, &D.zap_domain, 1, 255, ENDPOINT,
-        "The domain named in authentication requests (ZAP). With one, peers of the NULL mechanism are authenticated "
-        "too.")
+           "The domain named in authentication requests (ZAP). With one, peers of the NULL mechanism are "
+           "authenticated too.")
     _truth(93, "ZAP_ENFORCE_DOMAIN", "", SG, &D.zap_enforce_domain, 0, MIN, ENDPOINT,
-        "1: peers are refused while no authentication handler is there.")
+           "1: peers are refused while no authentication handler is there.")
     _absent(62, "GSSAPI_SERVER", OPT_TYPE_INT, SG, "This side is the GSSAPI server.")
     _absent(63, "GSSAPI_PRINCIPAL", OPT_TYPE_BYTES, SG, "This side's GSSAPI principal.")
     _absent(64, "GSSAPI_SERVICE_PRINCIPAL", OPT_TYPE_BYTES, SG, "The GSSAPI principal of the server.")
@@ -429,69 +435,80 @@ cdef void _security():
 cdef void _patterns():
     cdef uint32_t routers = ROUTER | REP         # a REP socket keeps its peers as a ROUTER does
     cdef uint32_t pubs = PUB | XPUB
-    cdef option_row* r
     _chapter("Request, reply and routing")
-    _only(_truth(52, "REQ_CORRELATE", "", S, &D.req_correlate, 0, 0, NOW,
-        "1: each request carries a number and replies without that number are dropped."), REQ, REQ)
-    _only(_truth(53, "REQ_RELAXED", "", S, &D.req_relaxed, 0, 0, NOW,
-        "1: a new request may be sent before the reply to the last one; that reply is dropped then."), REQ, REQ)
-    _only(_truth(51, "PROBE_ROUTER", "", S, &D.probe_router, 0, 0, NEWPEER,
-        "1: an empty message goes to each new peer, so that a ROUTER there learns our name."),
-        REQ | DEALER | routers, REQ | DEALER | ROUTER)
-    _only(_truth(33, "ROUTER_MANDATORY", "FAIL_UNROUTABLE ROUTER_BEHAVIOR", S, &D.router_mandatory, 0, 0, NOW,
-        "1: a message for an unknown peer is EHOSTUNREACH instead of dropped, and one for a peer with a full queue "
-        "waits (or EAGAIN)."),
-        routers, routers)
-    _only(_truth(56, "ROUTER_HANDOVER", "", S, &D.router_handover, 0, 0, NOW,
-        "1: a new peer with the name of a present one takes its place; otherwise the newcomer is turned away."),
-        routers, routers)
-    _only(_truth(41, "ROUTER_RAW", "", S, &D.router_raw, 0, 0, ENDPOINT,
-        "1: connections carry plain bytes without any protocol, as those of a STREAM socket."), routers, ROUTER)
-    _only(_int(97, "ROUTER_NOTIFY", "", SG, &D.router_notify, 0, 0, 3, NEWPEER, "",
-        "Bits: 1 a peer that arrives, 2 a peer that goes, each gives a message of its name and an empty part."),
-        ROUTER, ROUTER)
-    _only(_bool(73, "STREAM_NOTIFY", "", S, &D.stream_notify, 1, NEWPEER,
-        "1: a connection that begins or ends gives a message of its name and an empty part."), STREAM, STREAM)
+    _truth(52, "REQ_CORRELATE", "", S, &D.req_correlate, 0, 0, NOW,
+           "1: each request carries a number and replies without that number are dropped.")
+    _only(REQ, REQ)
+    _truth(53, "REQ_RELAXED", "", S, &D.req_relaxed, 0, 0, NOW,
+           "1: a new request may be sent before the reply to the last one; that reply is dropped then.")
+    _only(REQ, REQ)
+    _truth(51, "PROBE_ROUTER", "", S, &D.probe_router, 0, 0, NEWPEER,
+           "1: an empty message goes to each new peer, so that a ROUTER there learns our name.")
+    _only(REQ | DEALER | routers, REQ | DEALER | ROUTER)
+    _truth(33, "ROUTER_MANDATORY", "FAIL_UNROUTABLE ROUTER_BEHAVIOR", S, &D.router_mandatory, 0, 0, NOW,
+           "1: a message for an unknown peer is EHOSTUNREACH instead of dropped, and one for a peer with a full queue "
+           "waits (or EAGAIN).")
+    _only(routers, routers)
+    _truth(56, "ROUTER_HANDOVER", "", S, &D.router_handover, 0, 0, NOW,
+           "1: a new peer with the name of a present one takes its place; otherwise the newcomer is turned away.")
+    _only(routers, routers)
+    _truth(41, "ROUTER_RAW", "", S, &D.router_raw, 0, 0, ENDPOINT,
+           "1: connections carry plain bytes without any protocol, as those of a STREAM socket.")
+    _only(routers, ROUTER)
+    _int(97, "ROUTER_NOTIFY", "", SG, &D.router_notify, 0, 0, 3, NEWPEER, "",
+         "Bits: 1 a peer that arrives, 2 a peer that goes, each gives a message of its name and an empty part.")
+    _only(ROUTER, ROUTER)
+    _bool(73, "STREAM_NOTIFY", "", S, &D.stream_notify, 1, NEWPEER,
+          "1: a connection that begins or ends gives a message of its name and an empty part.")
+    _only(STREAM, STREAM)
 
     _chapter("Publish and subscribe")
-    r = _socket(6, "SUBSCRIBE", OPT_TYPE_BYTES, S, NOW,
-        "Asks for messages that begin with these bytes; the empty prefix asks for all. Counted: the same prefix may be"
-        " set several "
-        "times. On a PUB or XPUB socket with XPUB_MANUAL it subscribes the peer whose subscription was received last.")
-    _only(_effect(r, OPT_EFFECT_NEEDS_MANUAL), SUB | pubs, SUB | pubs)
-    r = _socket(7, "UNSUBSCRIBE", OPT_TYPE_BYTES, S, NOW,
-        "Takes one SUBSCRIBE of the same prefix back. On a PUB or XPUB socket with XPUB_MANUAL: that of the peer "
-        "received last.")
-    _only(_effect(r, OPT_EFFECT_NEEDS_MANUAL), SUB | pubs, SUB | pubs)
-    _only(_socket(116, "TOPICS_COUNT", OPT_TYPE_INT, G, OPT_READ, "How many different prefixes are subscribed."),
-        pubs | SUB | XSUB, pubs | SUB | XSUB)
-    _used(_truth(74, "INVERT_MATCHING", "", SG, &D.invert_matching, 0, MIN, NOW,
-        "1: messages go where they do not match. To be set on both sides."), pubs | SUB | XSUB)
-    _effect(_only(_truth(40, "XPUB_VERBOSE", "", S, &D.xpub_verbose, 0, 0, NOW,
-        "1: every subscription is received, those to prefixes already known included. Switches XPUB_VERBOSER off."),
-        pubs, XPUB),
-        OPT_EFFECT_VERBOSE)
-    _effect(_only(_truth(78, "XPUB_VERBOSER", "", S, &D.xpub_verboser, 0, 0, NOW,
-        "1: every subscription and every unsubscription is received. Sets XPUB_VERBOSE to the same."),
-        pubs, XPUB), OPT_EFFECT_VERBOSER)
-    _only(_truth(69, "XPUB_NODROP", "", S, &D.xpub_nodrop, 0, 0, NOW,
-        "1: a send waits (or EAGAIN) when a subscriber's queue is full, instead of dropping the message for it."),
-        pubs, pubs)
-    _effect(_only(_truth(71, "XPUB_MANUAL", "", S, &D.xpub_manual, 0, 0, NOW,
-        "1: a subscription received counts only when the application confirms it with SUBSCRIBE. 0 ends "
-        "XPUB_MANUAL_LAST_VALUE too."),
-        pubs, XPUB), OPT_EFFECT_MANUAL)
-    _effect(_only(_truth(98, "XPUB_MANUAL_LAST_VALUE", "", S, &D.xpub_manual_last_value, 0, 0, NOW,
-        "1: as XPUB_MANUAL, and the send after a subscription goes to that subscriber only. Sets XPUB_MANUAL to the "
-        "same."),
-        pubs, XPUB), OPT_EFFECT_LAST_VALUE)
-    _only(_bytes(72, "XPUB_WELCOME_MSG", "", S, &D.xpub_welcome_msg, 0, MAX, NEWPEER,
-        "A message that each new subscriber is sent first; empty sends none."), pubs, pubs)
-    _only(_truth(108, "ONLY_FIRST_SUBSCRIBE", "", S, &D.only_first_subscribe, 0, 0, NOW,
-        "1: only the first part of a message can be a subscription; the other parts are user data."),
-        pubs | XSUB, XPUB | XSUB)
-    _only(_truth(115, "XSUB_VERBOSE_UNSUBSCRIBE", "", S, &D.xsub_verbose_unsubscribe, 0, 0, NOW,
-        "1: every unsubscription is passed upstream, not only the last of a prefix."), XSUB, XSUB)
+    _socket(6, "SUBSCRIBE", OPT_TYPE_BYTES, S, NOW,
+            "Asks for messages that begin with these bytes; the empty prefix asks for all. Counted: the same "
+            "prefix may be set several times. On a PUB or XPUB socket with XPUB_MANUAL it subscribes the peer "
+            "whose subscription was received last.")
+    _effect(OPT_EFFECT_NEEDS_MANUAL)
+    _only(SUB | pubs, SUB | pubs)
+    _socket(7, "UNSUBSCRIBE", OPT_TYPE_BYTES, S, NOW,
+            "Takes one SUBSCRIBE of the same prefix back. On a PUB or XPUB socket with XPUB_MANUAL: that of the "
+            "peer received last.")
+    _effect(OPT_EFFECT_NEEDS_MANUAL)
+    _only(SUB | pubs, SUB | pubs)
+    _socket(116, "TOPICS_COUNT", OPT_TYPE_INT, G, OPT_READ, "How many different prefixes are subscribed.")
+    _only(pubs | SUB | XSUB, pubs | SUB | XSUB)
+    _truth(74, "INVERT_MATCHING", "", SG, &D.invert_matching, 0, MIN, NOW,
+           "1: messages go where they do not match. To be set on both sides.")
+    _used(pubs | SUB | XSUB)
+    _truth(40, "XPUB_VERBOSE", "", S, &D.xpub_verbose, 0, 0, NOW,
+           "1: every subscription is received, those to prefixes already known included. Switches XPUB_VERBOSER off.")
+    _only(pubs, XPUB)
+    _effect(OPT_EFFECT_VERBOSE)
+    _truth(78, "XPUB_VERBOSER", "", S, &D.xpub_verboser, 0, 0, NOW,
+           "1: every subscription and every unsubscription is received. Sets XPUB_VERBOSE to the same.")
+    _only(pubs, XPUB)
+    _effect(OPT_EFFECT_VERBOSER)
+    _truth(69, "XPUB_NODROP", "", S, &D.xpub_nodrop, 0, 0, NOW,
+           "1: a send waits (or EAGAIN) when a subscriber's queue is full, instead of dropping the message for it.")
+    _only(pubs, pubs)
+    _truth(71, "XPUB_MANUAL", "", S, &D.xpub_manual, 0, 0, NOW,
+           "1: a subscription received counts only when the application confirms it with SUBSCRIBE. 0 ends "
+           "XPUB_MANUAL_LAST_VALUE too.")
+    _only(pubs, XPUB)
+    _effect(OPT_EFFECT_MANUAL)
+    _truth(98, "XPUB_MANUAL_LAST_VALUE", "", S, &D.xpub_manual_last_value, 0, 0, NOW,
+           "1: as XPUB_MANUAL, and the send after a subscription goes to that subscriber only. Sets XPUB_MANUAL to "
+           "the same.")
+    _only(pubs, XPUB)
+    _effect(OPT_EFFECT_LAST_VALUE)
+    _bytes(72, "XPUB_WELCOME_MSG", "", S, &D.xpub_welcome_msg, 0, MAX, NEWPEER,
+           "A message that each new subscriber is sent first; empty sends none.")
+    _only(pubs, pubs)
+    _truth(108, "ONLY_FIRST_SUBSCRIBE", "", S, &D.only_first_subscribe, 0, 0, NOW,
+           "1: only the first part of a message can be a subscription; the other parts are user data.")
+    _only(pubs | XSUB, XPUB | XSUB)
+    _truth(115, "XSUB_VERBOSE_UNSUBSCRIBE", "", S, &D.xsub_verbose_unsubscribe, 0, 0, NOW,
+           "1: every unsubscription is passed upstream, not only the last of a prefix.")
+    _only(XSUB, XSUB)
 
 
 # ---- context options -------------------------------------------------------------------------------------------------
@@ -533,34 +550,34 @@ cdef void _ctx_int(int number, const char* name, int access, int* field, int pre
 cdef void _context():
     cdef option_row* r
     _ctx_int(1, "IO_THREADS", SG, &C.io_threads, 1, 0, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
-        "How many background threads serve connections while the application is away; 0 is enough for inproc.")
+             "How many background threads serve connections while the application is away; 0 is enough for inproc.")
     _ctx_int(2, "MAX_SOCKETS", SG, &C.max_sockets, 1023, 1, OPT_CHECK_RANGE, NOW,
-        "How many sockets may be open at once.")
+             "How many sockets may be open at once.")
     _ctx(3, "SOCKET_LIMIT", G, NULL, 65535, 0, OPT_CHECK_RANGE, OPT_READ,
-        "The largest value that makes sense for MAX_SOCKETS.")
+         "The largest value that makes sense for MAX_SOCKETS.")
     _ctx_int(3, "THREAD_PRIORITY", S, &C.thread_priority, -1, 0, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
-        "Scheduling priority of the background threads.")
+             "Scheduling priority of the background threads.")
     _ctx_int(4, "THREAD_SCHED_POLICY", SG, &C.thread_sched_policy, -1, 0, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
-        "Scheduling policy of the background threads (SCHED_*); -1, the default, leaves it.")
+             "Scheduling policy of the background threads (SCHED_*); -1, the default, leaves it.")
     _ctx_int(5, "MAX_MSGSZ", SG, &C.max_msgsz, MAX, 0, OPT_CHECK_RANGE, NOW,
-        "Largest message part that may be sent, in bytes.")
+             "Largest message part that may be sent, in bytes.")
     _ctx(6, "MSG_T_SIZE", G, NULL, 64, 0, OPT_CHECK_RANGE, OPT_READ,
-        "Size of libzmq's message struct, for programs that ask; nothing here has that size.")
+         "Size of libzmq's message struct, for programs that ask; nothing here has that size.")
     r = _ctx(7, "THREAD_AFFINITY_CPU_ADD", S, &C.thread_affinity_cpu, 0, 0, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
-        "Lets the background threads run on this CPU; with none added they run on any.")
+             "Lets the background threads run on this CPU; with none added they run on any.")
     r.store = OPT_STORE_CPU
     r = _ctx(8, "THREAD_AFFINITY_CPU_REMOVE", S, &C.thread_affinity_cpu, 0, 0, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
-        "Takes a CPU added before away.")
+             "Takes a CPU added before away.")
     r.store = OPT_STORE_CPU
     r.effect = OPT_EFFECT_REMOVE
     r = _ctx(9, "THREAD_NAME_PREFIX", SG, &C.thread_name_prefix, 0, MIN, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
-        "Begins the names of the background threads: a number, or at most 16 bytes.")
+             "Begins the names of the background threads: a number, or at most 16 bytes.")
     r.store = OPT_STORE_NAME
     _ctx_int(10, "ZERO_COPY_RECV", SG, &C.zero_copy_recv, 1, 0, OPT_CHECK_TRUTH, OPT_NEXT_SOCKET,
-        "1: large messages may share the buffer they were received in.")
+             "1: large messages may share the buffer they were received in.")
     _ctx_int(42, "IPV6", SG, &C.ipv6, 0, 0, OPT_CHECK_TRUTH, OPT_NEXT_SOCKET, "The IPV6 option of new sockets.")
     _ctx_int(70, "BLOCKY", SG, &C.blocky, 1, 0, OPT_CHECK_TRUTH, OPT_NEXT_SOCKET,
-        "0: new sockets have LINGER 0, so that ending the context does not wait for messages.")
+             "0: new sockets have LINGER 0, so that ending the context does not wait for messages.")
 
 
 memset(&D, 0, sizeof(D))
