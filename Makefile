@@ -36,7 +36,7 @@ help:
 	@echo "make tsan           core tests under ThreadSanitizer"
 	@echo "make portable       core tests with the portable forms of platform.h"
 	@echo "make lint           ruff and cython-lint"
-	@echo "make docs           check the documents' links and the names they mention"
+	@echo "make docs           renew docs/options.md, check the documents' links and the files they name"
 	@echo "make dist           sdist, wheel from it, tests against the installed wheel"
 	@echo "make wheels         wheels for this machine by cibuildwheel;  make wheel-matrix lists all of them"
 	@echo "make clean          remove what was built;  make distclean removes $(VENV) too"
@@ -89,7 +89,8 @@ lint: $(STAMPS)/group-lint
 	@$(PY) -m ruff check .
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src examples
 
-docs: $(STAMPS)/venv
+docs: $(STAMPS)/installed
+	@$(PY) -m zcore.option_text > build/options.md && mv build/options.md docs/options.md
 	@$(PY) tools/check_docs.py
 
 # ---- other builds of the engine, each in its own folder ------------------------------------------

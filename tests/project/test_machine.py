@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MACHINE = ROOT / "tools" / "machine.py"
+# what the library imports differently on another system comes before the pretence
+FIRST = "import platform, runpy, shutil, subprocess, sys, sysconfig"
 
 pytestmark = pytest.mark.skipif(not MACHINE.exists(), reason="the tests run without the sources")
 
@@ -35,12 +37,12 @@ def sentence(ended: subprocess.CompletedProcess) -> str:
 
 
 def run_machine(before: str, **environment: str) -> subprocess.CompletedProcess:
-    return python(f"import runpy, sys\n{before}\nrunpy.run_path({str(MACHINE)!r}, run_name='__main__')", **environment)
+    return python(f"{FIRST}\n{before}\nrunpy.run_path({str(MACHINE)!r}, run_name='__main__')", **environment)
 
 
 def run_setup(before: str) -> subprocess.CompletedProcess:
     """setup.py, as pip would run it."""
-    return python(f"import runpy, sys\n{before}\nsys.argv = ['setup.py', '--name']\nrunpy.run_path('setup.py')")
+    return python(f"{FIRST}\n{before}\nsys.argv = ['setup.py', '--name']\nrunpy.run_path('setup.py')")
 
 
 needs_headers = pytest.mark.skipif(
