@@ -35,7 +35,10 @@ class _Connection:
 
 
 class Adversary:
-    def __init__(self, target):
+    def __init__(self, target, buffers=None):
+        """``buffers``: bytes the relay and its kernel sockets hold back at most; None for the machine's default."""
+        self.buffers = buffers
+        self.limit = buffers or 1 << 20
         host, _, port = target.removeprefix("tcp://").rpartition(":")
         self.target = (host, int(port))
         self.forward = Direction()  # from the connecting peer to the target
@@ -44,6 +47,8 @@ class Adversary:
         self.count = 0  # connections accepted so far
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
+        if buffers:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
         self.endpoint = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
         self._connections = []
         self._lock = threading.Lock()
@@ -94,6 +99,8 @@ class Adversary:
         for stream in (near, far):
             stream.setblocking(False)
             stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.buffers:
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.buffers)
         self.forward.passed = self.backward.passed = 0
         self._connections.append(_Connection(near, far, self.forward, self.backward))
         self.count += 1
@@ -107,7 +114,7 @@ class Adversary:
                     pending = False
                     for connection in self._connections:
                         for side, stream in enumerate(connection.streams):
-                            if len(connection.waiting[side]) < 1 << 20 and not connection.ended[side]:
+                            if len(connection.waiting[side]) < self.limit and not connection.ended[side]:
                                 selector.register(stream, selectors.EVENT_READ)
                             pending = pending or bool(connection.waiting[side])
                 selector.select(0.001 if pending else 0.01)
@@ -119,9 +126,9 @@ class Adversary:
         """Moves what may move; False when the connection is over."""
         for side, stream in enumerate(connection.streams):
             way = connection.ways[side]
-            if not connection.ended[side] and len(connection.waiting[side]) < 1 << 20:
+            if not connection.ended[side] and len(connection.waiting[side]) < self.limit:
                 try:
-                    data = stream.recv(65536)
+                    data = stream.recv(min(65536, self.limit))
                     connection.ended[side] = not data
                     connection.waiting[side] += data
                 except BlockingIOError:
