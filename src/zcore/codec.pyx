@@ -17,28 +17,31 @@ Example: the first words of a DEALER.
 Sources: RFC 13 (ZMTP 1.0), RFC 15 (2.0), RFC 23 (3.0), RFC 37 (3.1).
 """
 
-from collections import namedtuple
-
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EMSGSIZE
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy, memset, strlen
 
-from zcore.handshake cimport (
+from .handshake cimport (
     handshake_authorise, handshake_free, handshake_init, handshake_input, handshake_output, handshake_sent,
 )
-from zcore.mechanism cimport (
+from .mechanism cimport (
     HS_FAIL_AUTH, HS_FAIL_LOCAL, HS_FAIL_PROTOCOL, HS_FAILED, HS_READY, HS_WAIT_AUTHORISATION, handshake,
     handshake_config,
 )
-from zcore.zmtp cimport (
+from .zmtp cimport (
     COMMAND_PING, COMMAND_UNKNOWN, FRAME_COMMAND, FRAME_HEADER_V1_MAX, FRAME_MORE, FRAME_RESERVED, GROUP_MAX,
     PING_CONTEXT_MAX, PING_FRAME_SIZE, PONG_FRAME_MAX, REASON_MAX, SOCKET_TYPES, ZMTP_1_0, ZMTP_2_0, ZMTP_3_0,
     ZMTP_3_1, command, command_frame_size, error_size, frame_head, frame_header, frame_header_v1, group_size,
     next_property, parse_command, parse_header, parse_header_v1, zmtp_property, property_size, put_command_head,
-    put_error, put_group, put_ping, put_pong, put_property, put_subscribe, socket_type_name, socket_type_number,
-    subscribe_size, types_compatible,
+    put_error, put_group, put_ping, put_pong, put_property, put_subscribe, socket_type_name, subscribe_size,
+    types_compatible,
+)
+
+from .codec_events import (
+    AuthorisationRequired, Command, Frame, Greeting, HandshakeDone, LocalProtocolError, MalformedCommand,
+    ProtocolError, RemoteProtocolError,
 )
 
 __all__ = [
@@ -48,87 +51,6 @@ __all__ = [
     "encode_join", "encode_leave", "encode_ping", "encode_pong", "encode_properties", "encode_ready",
     "encode_subscribe",
 ]
-
-
-class ProtocolError(Exception):
-    """ZMTP was violated: by us (`LocalProtocolError`) or by the peer (`RemoteProtocolError`)."""
-
-
-class LocalProtocolError(ProtocolError):
-    """The caller asked for something ZMTP cannot express, or at the wrong time.  Nothing was changed or queued."""
-
-
-class RemoteProtocolError(ProtocolError):
-    """The peer's bytes, or its verdict on us, end the connection.
-
-    Attributes: `code`, the value of the monitor event HANDSHAKE_FAILED_PROTOCOL (PROTOCOL_ERROR_*), or None;
-    `status`, the ZAP status (300, 400, 500) when the reason is authorisation, or None; `reason`, the text of the
-    peer's ERROR command, or ""; `events`, those decoded from the same bytes before the fault.
-    """
-
-    def __init__(self, message, code=None, status=None, reason="", events=()):
-        super().__init__(message)
-        self.code = code
-        self.status = status
-        self.reason = reason
-        self.events = list(events)
-
-
-class Frame(namedtuple("Frame", ("body", "more", "flags"))):
-    """A message frame: `body` bytes, `more` whether another frame of its message follows, `flags` as received."""
-
-    __slots__ = ()
-
-
-class Command(namedtuple("Command", ("name", "argument", "ttl", "flags"))):
-    """A command.
-
-    `name` as spelt by the peer; `argument` bytes: the topic of SUBSCRIBE and CANCEL, the group of JOIN and LEAVE,
-    the context of PING and PONG, the reason of ERROR, the properties of READY, else all that follows the name;
-    `ttl` of PING in tenths of a second, else None; `flags` as received.
-    """
-
-    __slots__ = ()
-
-    @property
-    def properties(self):
-        """The argument read as a property list.  Raises RemoteProtocolError when it is none."""
-        return decode_properties(self.argument)
-
-
-class MalformedCommand(namedtuple("MalformedCommand", ("body", "flags"))):
-    """A command frame that is none: the engine ignores and counts it (RFC 37 asks for no more)."""
-
-    __slots__ = ()
-
-
-class Greeting(namedtuple("Greeting", ("version", "mechanism", "as_server"))):
-    """The peer's greeting is in.
-
-    `version` (major, minor) as the peer sent it, (1, 0) and (2, 0) for older peers, which leave `mechanism` and
-    `as_server` None.
-    """
-
-    __slots__ = ()
-
-
-class AuthorisationRequired(namedtuple("AuthorisationRequired", ("identity", "properties"))):
-    """The handshake stands still until `Handshake.authorise` is called.
-
-    On the connecting side the peer has not introduced itself yet: identity b"" and no properties.
-    """
-
-    __slots__ = ()
-
-
-class HandshakeDone(namedtuple("HandshakeDone", ("version", "socket_type", "identity", "properties"))):
-    """Traffic may flow.
-
-    `version` (1, 0), (2, 0), (3, 0) or (3, 1): what to speak with this peer; `socket_type` of the peer by name,
-    None when it did not say; `identity` bytes; `properties` of its READY, a list of (name, value).
-    """
-
-    __slots__ = ()
 
 
 SOCKET_TYPE_NUMBERS = {
@@ -180,19 +102,19 @@ def compatible(a, b):
 
 # ---- building ----------------------------------------------------------------------------------------------
 
-def encode_frame(body, more=False, command=False, version=3):
+def encode_frame(body, more=False, is_command=False, version=3):
     """Return one frame as bytes.
 
     Raises LocalProtocolError for a command with `more`, and for a command in a version before 3.0.
     """
     cdef bytes data = _bytes(body, "body")
     cdef uint8_t[FRAME_HEADER_V1_MAX] head
-    cdef uint8_t flags = (FRAME_MORE if more else 0) | (FRAME_COMMAND if command else 0)
+    cdef uint8_t flags = (FRAME_MORE if more else 0) | (FRAME_COMMAND if is_command else 0)
     cdef int dialect = _dialect(version)
     cdef size_t n
-    if command and more:
+    if is_command and more:
         raise LocalProtocolError("a command is a single frame: it has no more")
-    if command and dialect < ZMTP_3_0:
+    if is_command and dialect < ZMTP_3_0:
         raise LocalProtocolError("ZMTP has commands since version 3.0")
     if dialect == ZMTP_1_0:
         n = frame_header_v1(head, flags, len(data))
@@ -493,6 +415,7 @@ cdef class Handshake:
                  require_type=False):
         cdef handshake_config config
         cdef int rc
+        memset(&config, 0, sizeof(config))
         if self._live:
             raise LocalProtocolError("a handshake happens once")
         self._identity = _bytes(identity, "identity")
@@ -549,6 +472,11 @@ cdef class Handshake:
             "missing_type": self._h.odd.missing_type,
             "reserved_identity": self._h.odd.reserved_identity,
         }
+
+    @property
+    def memory(self):
+        """Bytes of memory held for input and output.  Grows with what was received, not with what was announced."""
+        return self._h.out_cap + self._h.body_cap + self._h.properties_len
 
     def data_to_send(self):
         """Return what is to be sent and forget it.  May hold an ERROR to send before closing after a failure."""
@@ -639,7 +567,8 @@ cdef class Handshake:
         if self._h.failure == HS_FAIL_LOCAL:
             return MemoryError()
         if self._h.failure == HS_FAIL_PROTOCOL:
-            return RemoteProtocolError(_PROTOCOL_ERRORS.get(code, f"protocol error {code:#x}"), code=code, events=events)
+            text = _PROTOCOL_ERRORS.get(code, f"protocol error {code:#x}")
+            return RemoteProtocolError(text, code=code, events=events)
         if self._h.failure == HS_FAIL_AUTH:
             who = "the peer refused us" if self._h.by_peer else "the peer was refused"
             return RemoteProtocolError(f"{who}: status {code}", status=code, reason=reason, events=events)

@@ -8,7 +8,7 @@ Sources: RFC 37 "version negotiation" and "backwards interoperability", RFC 15, 
 
 from libc.stdint cimport uint8_t
 
-from zcore.mechanism cimport handshake, handshake_config
+from .mechanism cimport handshake, handshake_config
 
 
 # Begin: our signature is in `out` on return (the whole greeting when older peers are refused anyway).

@@ -32,18 +32,18 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
-from zcore.mechanism cimport (
+from .mechanism cimport (
     HANDSHAKE_FRAME_MAX, HS_FAIL_AUTH, HS_FAIL_LOCAL, HS_FAIL_PROTOCOL, HS_FAIL_REFUSED, HS_FAILED, HS_MORE,
     HS_READY, HS_WAIT_AUTHORISATION, MECHANISM_CURVE, MECHANISM_NULL, PROTOCOL_ERROR_ZMTP_INVALID_METADATA,
     PROTOCOL_ERROR_ZMTP_MALFORMED_COMMAND_ERROR, PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH,
     PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND, PROTOCOL_ERROR_ZMTP_UNSPECIFIED, find_mechanism, handshake,
-    handshake_config, handshake_fail, handshake_put, handshake_refuse, handshake_room, metadata_size,
-    take_identity, take_socket_type,
+    handshake_config, handshake_fail, handshake_put, handshake_refuse, metadata_size, take_identity,
+    take_socket_type,
 )
-from zcore.zmtp cimport (
+from .zmtp cimport (
     COMMAND_ERROR, FRAME_COMMAND, FRAME_MORE, FRAME_RESERVED, TYPE_DGRAM, TYPE_PUB, TYPE_STREAM, TYPE_SUB,
-    TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_2_0, ZMTP_3_0, ZMTP_3_1, command, command_frame_size, find_property,
-    frame_header, frame_header_v1, next_property, parse_command, parse_header, parse_header_v1, zmtp_property,
+    TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_2_0, ZMTP_3_0, ZMTP_3_1, command, command_frame_size, frame_header,
+    frame_header_v1, next_property, parse_command, parse_header, parse_header_v1, zmtp_property,
     put_be64, same_name, socket_type_name,
 )
 

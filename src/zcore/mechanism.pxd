@@ -8,7 +8,7 @@ Sources: RFC 37 (NULL and metadata), RFC 27 (authorisation).
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from zcore.zmtp cimport command, frame_head
+from .zmtp cimport command, frame_head
 
 
 cdef enum:

@@ -27,7 +27,7 @@ from libc.stdint cimport uint8_t
 from libc.stdlib cimport malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, strlen
 
-from zcore.zmtp cimport (
+from .zmtp cimport (
     COMMAND_READY, command, command_frame_size, error_size, announces_identity, next_property, zmtp_property,
     property_size, put_command_head, put_error, put_property, same_name, socket_type_name, socket_type_number,
     types_compatible,

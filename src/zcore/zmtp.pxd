@@ -210,8 +210,6 @@ cdef struct zmtp_property:
 
 # Take the next property of a list and advance `p`: 1, 0 at its end, -EPROTO when what is left is not one.
 cdef int next_property(const uint8_t** p, const uint8_t* end, zmtp_property* out) noexcept nogil
-# Find a property by name, whatever its case: 1, 0 absent, -EPROTO for a list that is none.
-cdef int find_property(const uint8_t* p, size_t n, const char* name, size_t name_len, zmtp_property* out) noexcept nogil
 # Whether two names differ in case at most.
 cdef bint same_name(const uint8_t* a, size_t a_len, const char* b, size_t b_len) noexcept nogil
 

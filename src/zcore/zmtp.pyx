@@ -171,15 +171,6 @@ cdef int next_property(const uint8_t** p, const uint8_t* end, zmtp_property* out
     return 1
 
 
-cdef int find_property(const uint8_t* p, size_t n, const char* name, size_t name_len, zmtp_property* out) noexcept nogil:
-    cdef const uint8_t* end = p + n
-    cdef int rc
-    while True:
-        rc = next_property(&p, end, out)
-        if rc <= 0 or same_name(out.name, out.name_len, name, name_len):
-            return rc
-
-
 cdef inline uint8_t _lower(uint8_t c) noexcept nogil:
     return c + 32 if 65 <= c <= 90 else c
 
