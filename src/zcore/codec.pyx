@@ -478,10 +478,15 @@ cdef class Handshake:
         """Bytes of memory held for input and output.  Grows with what was received, not with what was announced."""
         return self._h.out_cap + self._h.body_cap + self._h.properties_len
 
-    def data_to_send(self):
-        """Return what is to be sent and forget it.  May hold an ERROR to send before closing after a failure."""
+    def data_to_send(self, amount=None):
+        """Return what is to be sent, at most `amount` bytes of it, and forget that much.
+
+        After a failure this may be an ERROR, to be sent before closing.
+        """
         cdef const uint8_t* p = NULL
         cdef size_t n = handshake_output(&self._h, &p)
+        if amount is not None:
+            n = min(n, <size_t>max(amount, 0))
         out = PyBytes_FromStringAndSize(<char*>p, n) if n else b""
         handshake_sent(&self._h, n)
         return out

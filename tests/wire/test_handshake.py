@@ -78,6 +78,21 @@ def test_every_split_of_a_conversation_is_the_same_conversation(name):
     assert out == said
 
 
+@pytest.mark.parametrize("amount", [1, 7, 60, 100])
+def test_output_may_leave_in_pieces_while_more_is_added(amount):
+    extra = {"X-large": "v" * 300}
+    expected = golden.SIGNATURE_ABC + b"\x03" + golden.rest_of_greeting() + encode_ready("DEALER", b"abc", extra)
+    handshake = Handshake("DEALER", b"abc", extra)
+    out = handshake.data_to_send(amount)
+    for at in range(0, 64, 8):
+        handshake.receive_data(GREETING_3_1[at : at + 8])
+        out += handshake.data_to_send(amount)
+    while piece := handshake.data_to_send(amount):
+        assert len(piece) <= amount
+        out += piece
+    assert out == expected
+
+
 @pytest.mark.parametrize("socket_type", ["REQ", "DEALER", "ROUTER", "PUB", "PULL", "PAIR", "SERVER", "CHANNEL"])
 def test_identity_goes_out_from_req_dealer_and_router_only(socket_type):
     for identity in (b"", b"abc", b"i" * 255):
