@@ -1,0 +1,545 @@
+"""Sockets and pollers whose calls return futures: what `pyzq.asyncio` and other event loops share.
+
+A call is first tried at once. What cannot be done yet waits in a queue of the socket, and the loop watches the socket's
+descriptor FD as long as anything waits. A message leaves the socket only when the future that receives it is still
+wanted, so cancelling a receive loses nothing.
+
+An event loop of another kind overrides the methods of `_Loop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from weakref import WeakKeyDictionary, ref
+
+import zcore.socket as _core
+from pyzq.constants import Flag, PollEvent, SocketOption
+from pyzq.poll import Poller
+from pyzq.socket import Socket
+from zcore.errors import Again, ZMQError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any
+
+    from typing_extensions import Self, TypeVar
+
+    from pyzq._typing import Part
+
+    T = TypeVar("T")
+    U = TypeVar("U")
+
+DONTWAIT, POLLIN, POLLOUT = Flag.DONTWAIT, PollEvent.POLLIN, PollEvent.POLLOUT
+EVENTS, RCVTIMEO, SNDTIMEO = SocketOption.EVENTS, SocketOption.RCVTIMEO, SocketOption.SNDTIMEO
+
+
+class _Watches:
+    """Who wants to know that a descriptor is ready, by loop and descriptor: a loop itself keeps only one callback."""
+
+    def __init__(self) -> None:
+        self._loops: WeakKeyDictionary[Any, dict[tuple[int, bool], list[Callable[[], Any]]]] = WeakKeyDictionary()
+
+    def add(self, loop: Any, fd: int, callback: Callable[[], Any], writing: bool = False) -> None:
+        watched = self._loops.setdefault(loop, {})
+        callbacks = watched.get((fd, writing))
+        if callbacks is not None:
+            callbacks.append(callback)
+            return
+        callbacks = watched[fd, writing] = [callback]
+        (loop.add_writer if writing else loop.add_reader)(fd, self._call, callbacks)
+
+    def remove(self, loop: Any, fd: int, callback: Callable[[], Any], writing: bool = False) -> None:
+        watched = self._loops.get(loop, {})
+        callbacks = watched.get((fd, writing))
+        if callbacks is None or callback not in callbacks:
+            return
+        callbacks.remove(callback)
+        if not callbacks:
+            del watched[fd, writing]
+            if not loop.is_closed():
+                (loop.remove_writer if writing else loop.remove_reader)(fd)
+
+    @staticmethod
+    def _call(callbacks: list[Callable[[], Any]]) -> None:
+        for callback in list(callbacks):
+            callback()
+
+
+_watches = _Watches()
+
+
+class _Loop:
+    """What a socket or poller asks of its event loop; here of asyncio's."""
+
+    def _default_loop(self) -> Any:
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            # Called before the loop runs: the one that is set for this thread, if any.
+            from warnings import catch_warnings, simplefilter
+
+            with catch_warnings():
+                simplefilter("ignore", DeprecationWarning)
+                return asyncio.get_event_loop()
+
+    def _new_future(self, loop: Any) -> Any:
+        return loop.create_future()
+
+    def _loop_is_closed(self, loop: Any) -> bool:
+        return loop.is_closed()
+
+    def _call_soon(self, loop: Any, callback: Callable[[], Any]) -> None:
+        loop.call_soon(callback)
+
+    def _call_later(self, loop: Any, seconds: float, callback: Callable[[], Any]) -> Callable[[], Any]:
+        """Returns what cancels the call."""
+        return loop.call_later(seconds, callback).cancel
+
+    def _watch(self, loop: Any, fd: int, callback: Callable[[], Any], writing: bool = False) -> None:
+        _watches.add(loop, fd, callback, writing)
+
+    def _unwatch(self, loop: Any, fd: int, callback: Callable[[], Any], writing: bool = False) -> None:
+        _watches.remove(loop, fd, callback, writing)
+
+
+class _Waiter:
+    """A call that waits: for what (`mask`), how to do it (`call`; None only polls) and who wants the result."""
+
+    __slots__ = ("call", "cancel_timer", "future", "mask", "queued")
+
+    def __init__(self, future: Any, mask: int, call: Callable[[], Any] | None) -> None:
+        self.future = future
+        self.mask = mask
+        self.call = call
+        self.cancel_timer: Callable[[], Any] | None = None
+        self.queued = True
+
+
+def _chained(source: Any, target: Any, step: Callable[[Any], Any]) -> Any:
+    """Make `target` the outcome of `step(result of source)`, and a cancelled target cancel the source."""
+
+    def forward(done: Any) -> None:
+        if target.done():
+            return
+        if done.cancelled():
+            target.cancel()
+        elif done.exception() is not None:
+            target.set_exception(done.exception())
+        else:
+            try:
+                target.set_result(step(done.result()))
+            except Exception as error:
+                target.set_exception(error)
+
+    def backward(done: Any) -> None:
+        if done.cancelled() and not source.done():
+            source.cancel()
+
+    if source.done():
+        forward(source)
+    else:
+        source.add_done_callback(forward)
+        target.add_done_callback(backward)
+    return target
+
+
+class _AsyncSocket(_Loop, Socket):  # type: ignore[misc]
+    """A socket whose `send`, `recv` and `poll` return futures; see `Socket` for everything else.
+
+    It belongs to the loop of the call that first waits. When it is used in another loop later, calls that still wait
+    in the first are cancelled.
+    """
+
+    _current_loop: Any = None
+    _watched_fd: int = -1
+    _on_ready: Any = None
+    _recv_futures: deque[_Waiter]
+    _send_futures: deque[_Waiter]
+
+    def __init__(
+        self,
+        context: Any = None,
+        socket_type: int = -1,
+        io_loop: Any = None,
+        *,
+        shadow: Any = 0,
+        copy_threshold: int | None = None,
+    ) -> None:
+        self._recv_futures = deque()
+        self._send_futures = deque()
+        super().__init__(context, socket_type, shadow=shadow, copy_threshold=copy_threshold)
+        if io_loop is not None:
+            _warn_io_loop()
+
+    @classmethod
+    def from_socket(cls, socket: Any, io_loop: Any = None) -> Self:
+        """A socket with futures that stands for the same socket as `socket`, which stays the owner."""
+        return cls(shadow=socket, io_loop=io_loop)
+
+    def close(self, linger: int | None = None) -> None:
+        """Close the socket. Calls that still wait are cancelled; see `Socket.close`."""
+        if self.closed:
+            return
+        self._forget_loop()
+        super().close(linger)
+
+    # the calls
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        """Receive one part of a message. See `Socket.recv`; returns a future of the result."""
+        receive = _core.Socket.recv
+        return self._do(POLLIN, flags, lambda: receive(self, flags | DONTWAIT, copy, track))
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        """Receive a whole message. See `Socket.recv_multipart`; returns a future of the result."""
+        receive = _core.Socket.recv_multipart
+        return self._do(POLLIN, flags, lambda: receive(self, flags | DONTWAIT, copy, track))
+
+    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:
+        """Receive one part into a buffer. See `Socket.recv_into`; returns a future of the result."""
+        receive = _core.Socket.recv_into
+        return self._do(POLLIN, flags, lambda: receive(self, buffer, nbytes=nbytes, flags=flags | DONTWAIT))
+
+    def recv_many(self, max_n: int | None = None, timeout: float | None = None) -> Any:
+        """Receive what is there, waiting for the first message. See `Socket.recv_many`; returns a future."""
+        receive = _core.Socket.recv_many
+
+        def call() -> list[Any]:
+            messages = receive(self, max_n, 0)
+            if not messages:
+                raise Again
+            return messages
+
+        future = self._do(POLLIN, 0, call, -1 if timeout is None else timeout)
+        loop = self._current_loop
+        return _empty_when_late(future, self._new_future(loop))
+
+    def send(
+        self,
+        data: Part,
+        flags: int = 0,
+        copy: bool = True,
+        track: bool = False,
+        routing_id: int | None = None,
+        group: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Send one part of a message. See `Socket.send`; returns a future of the result."""
+        send = _core.Socket.send
+        kwargs.update(routing_id=routing_id, group=group)
+        return self._do(POLLOUT, flags, lambda: send(self, data, flags | DONTWAIT, copy, track, **kwargs))
+
+    def send_multipart(
+        self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
+    ) -> Any:
+        """Send a whole message. See `Socket.send_multipart`; returns a future of the result."""
+        send = _core.Socket.send_multipart
+        return self._do(POLLOUT, flags, lambda: send(self, msg_parts, flags | DONTWAIT, copy, track, **kwargs))
+
+    def poll(self, timeout: float | None = None, flags: int = POLLIN) -> Any:
+        """Wait for events. See `Socket.poll`; returns a future of the result, cancelled when the socket is closed."""
+        loop = self._get_loop()
+        future = self._new_future(loop)
+        try:
+            ready = self.get(EVENTS) & flags
+        except ZMQError as error:
+            future.set_exception(error)
+            return future
+        if ready or timeout == 0:
+            future.set_result(ready)
+            return future
+        self._wait(loop, _Waiter(future, flags, None), -1 if timeout is None else timeout, 0)
+        return future
+
+    # what is made of the received
+
+    def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> Any:
+        """See `Socket.recv_serialized`; returns a future of the result."""
+        return self._deserialize(self.recv_multipart(flags, copy), deserialize)
+
+    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Any:
+        """See `Socket.recv_string`; returns a future of the result."""
+        return self._deserialize(self.recv(flags), lambda data: data.decode(encoding))
+
+    recv_unicode = recv_string
+
+    def recv_json(self, flags: int = 0, **kwargs: Any) -> Any:
+        """See `Socket.recv_json`; returns a future of the result."""
+        from pyzq.utils import jsonapi
+
+        return self._deserialize(self.recv(flags), lambda data: jsonapi.loads(data, **kwargs))
+
+    def recv_pyobj(self, flags: int = 0) -> Any:
+        """See `Socket.recv_pyobj`, its warning too; returns a future of the result."""
+        import pickle
+
+        return self._deserialize(self.recv(flags), pickle.loads)
+
+    def _deserialize(self, recvd: Any, load: Callable[[Any], T]) -> Any:
+        return _chained(recvd, self._new_future(self._current_loop), load)
+
+    # waiting
+
+    def _do(self, mask: int, flags: int, call: Callable[[], T], timeout: float | None = None) -> Awaitable[T]:
+        """Do something now, or when the socket is ready for it. What was asked first is done first."""
+        loop = self._get_loop()
+        future = self._new_future(loop)
+        queue = self._recv_futures if mask == POLLIN else self._send_futures
+        if not queue or flags & DONTWAIT:
+            try:
+                result = call()
+            except Again as error:
+                if flags & DONTWAIT:
+                    future.set_exception(error)
+                    return future
+            except Exception as error:
+                future.set_exception(error)
+                return future
+            else:
+                future.set_result(result)
+                if self._recv_futures or self._send_futures:
+                    self._look_again(loop)
+                return future
+        try:
+            if timeout is None:
+                timeout = self.get(RCVTIMEO if mask == POLLIN else SNDTIMEO)
+            self._wait(loop, _Waiter(future, mask, call), timeout, None)
+        except ZMQError as error:
+            if not future.done():
+                future.set_exception(error)
+        return future
+
+    def _wait(self, loop: Any, waiter: _Waiter, timeout: float, late: int | None) -> None:
+        """Queue a waiter. After `timeout` ms it gets the result `late`, or Again when that is None."""
+        future = waiter.future
+        if waiter.mask & POLLIN:
+            self._recv_futures.append(waiter)
+        if waiter.mask & ~POLLIN:
+            self._send_futures.append(waiter)
+        if timeout >= 0:
+
+            def expire() -> None:
+                if future.done():
+                    return
+                if late is None:
+                    future.set_exception(Again())
+                else:
+                    future.set_result(late)
+
+            waiter.cancel_timer = self._call_later(loop, timeout / 1000, expire)
+        future.add_done_callback(lambda done: self._drop(waiter))
+        self._start_watching(loop)
+        self._look_again(loop)
+
+    def _drop(self, waiter: _Waiter) -> None:
+        if waiter.cancel_timer is not None:
+            waiter.cancel_timer()
+        if waiter.queued or waiter.call is None:  # a poll can be in both queues
+            for queue in (self._recv_futures, self._send_futures):
+                if waiter in queue:
+                    queue.remove(waiter)
+
+    def _look_again(self, loop: Any) -> None:
+        """Serve the queues soon if they can be: the call just made may have taken the descriptor's signal away."""
+        try:
+            events = self.get(EVENTS)
+        except ZMQError:
+            return
+        if (events & POLLIN and self._recv_futures) or (events & POLLOUT and self._send_futures):
+            self._call_soon(loop, self._on_ready)
+
+    def _serve(self) -> None:
+        """The descriptor is readable, or something else may have changed."""
+        if self.closed:
+            return
+        if not self._recv_futures and not self._send_futures:
+            # Watching goes on for a while after the last waiter, in case the next one comes at once; not for longer.
+            self._stop_watching()
+            return
+        self._serve_queue(self._recv_futures, POLLIN)
+        self._serve_queue(self._send_futures, POLLOUT)
+        if self._recv_futures or self._send_futures:
+            self._look_again(self._current_loop)
+
+    def _serve_queue(self, queue: deque[_Waiter], ready: int) -> None:
+        for _ in range(len(queue)):
+            if self.closed:
+                return
+            try:
+                events = self.get(EVENTS)
+            except ZMQError as error:
+                self._fail_all(error)
+                return
+            if not queue or not events & ready:
+                return
+            waiter = queue.popleft()
+            waiter.queued = False
+            future = waiter.future
+            if future.done():
+                continue
+            if waiter.call is None:
+                future.set_result(events & waiter.mask)
+                continue
+            try:
+                result = waiter.call()
+            except Again:
+                waiter.queued = True
+                queue.appendleft(waiter)
+                return
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+    def _fail_all(self, error: ZMQError) -> None:
+        for queue in (self._recv_futures, self._send_futures):
+            while queue:
+                future = queue.popleft().future
+                if not future.done():
+                    future.set_exception(error)
+
+    # the loop
+
+    def _get_loop(self) -> Any:
+        """The loop of this call. The socket moves to it when it was used in another one."""
+        loop = self._default_loop()
+        if loop is not self._current_loop:
+            if self._current_loop is not None:
+                self._forget_loop()
+            self._current_loop = loop
+            self._attach(loop)
+        return loop
+
+    def _attach(self, loop: Any) -> None:
+        """The socket came to a loop. For loops that want to know; asyncio does not."""
+
+    def _forget_loop(self) -> None:
+        loop, self._current_loop = self._current_loop, None
+        if loop is None:
+            return
+        closed = self._loop_is_closed(loop)
+        for queue in (self._recv_futures, self._send_futures):
+            while queue:
+                waiter = queue.popleft()
+                if not closed and not waiter.future.done():
+                    waiter.future.cancel()
+        self._stop_watching(loop)
+
+    def _start_watching(self, loop: Any) -> None:
+        if self._watched_fd >= 0:
+            return
+        fd = self.fileno()
+        # The loop must not keep the socket alive.
+        this = ref(self)
+
+        def on_ready() -> None:
+            socket = this()
+            if socket is not None:
+                socket._serve()
+
+        self._on_ready = on_ready
+        self._watch(loop, fd, on_ready)
+        self._watched_fd = fd
+
+    def _stop_watching(self, loop: Any = None) -> None:
+        fd, self._watched_fd = self._watched_fd, -1
+        if fd >= 0:
+            self._unwatch(loop or self._current_loop, fd, self._on_ready)
+
+
+def _empty_when_late(source: Any, target: Any) -> Any:
+    """`recv_many` returns an empty list when its time is over."""
+
+    def forward(done: Any) -> None:
+        if target.done():
+            return
+        if done.cancelled():
+            target.cancel()
+        elif isinstance(done.exception(), Again):
+            target.set_result([])
+        elif done.exception() is not None:
+            target.set_exception(done.exception())
+        else:
+            target.set_result(done.result())
+
+    if source.done():
+        forward(source)
+    else:
+        source.add_done_callback(forward)
+        target.add_done_callback(lambda done: source.cancel() if done.cancelled() and not source.done() else None)
+    return target
+
+
+class _AsyncPoller(_Loop, Poller):  # type: ignore[misc]
+    """A poller whose `poll` returns a future."""
+
+    _socket_class: type[_AsyncSocket] = _AsyncSocket
+
+    def poll(self, timeout: float | None = -1) -> Any:
+        """Wait until something is ready. See `Poller.poll`; returns a future of the result.
+
+        Args:
+            timeout: ms; None or negative waits for ever.
+        """
+        loop = self._default_loop()
+        future = self._new_future(loop)
+        look = super().poll
+        try:
+            ready = look(0)
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        if ready or timeout == 0:
+            future.set_result(ready)
+            return future
+        watched: list[tuple[int, bool]] = []
+
+        def wake() -> None:
+            if future.done():
+                return
+            try:
+                ready = look(0)
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                if ready:
+                    future.set_result(ready)
+
+        cancel_timer = None
+        if timeout is not None and timeout >= 0:
+            cancel_timer = self._call_later(loop, timeout / 1000, lambda: future.done() or future.set_result([]))
+
+        def clean_up(done: Any) -> None:
+            if cancel_timer is not None:
+                cancel_timer()
+            for fd, writing in watched:
+                self._unwatch(loop, fd, wake, writing)
+
+        try:
+            for obj, mask in self.sockets:
+                if isinstance(obj, _core.Socket):
+                    watched.append((obj.get(SocketOption.FD), False))
+                    continue
+                fd = obj if isinstance(obj, int) else obj.fileno()
+                if mask & ~POLLOUT:
+                    watched.append((fd, False))
+                if mask & POLLOUT:
+                    watched.append((fd, True))
+            for fd, writing in watched:
+                self._watch(loop, fd, wake, writing)
+        except Exception as error:
+            future.set_exception(error)
+            clean_up(future)
+            return future
+        future.add_done_callback(clean_up)
+        # Exporting a descriptor may be what makes a socket look at its connections.
+        self._call_soon(loop, wake)
+        return future
+
+
+def _warn_io_loop() -> None:
+    from warnings import warn
+
+    warn("io_loop is not needed: the loop of the call is used", DeprecationWarning, stacklevel=3)

@@ -1,0 +1,37 @@
+"""See `pyzq.backend`."""
+
+from pyzq.backend import (
+    IPC_PATH_MAX_LEN,
+    PYZMQ_DRAFT_API,
+    Context,
+    Frame,
+    Message,
+    Socket,
+    curve_keypair,
+    curve_public,
+    has,
+    proxy,
+    proxy_steerable,
+    strerror,
+    zmq_errno,
+    zmq_poll,
+    zmq_version_info,
+)
+
+__all__ = [
+    "IPC_PATH_MAX_LEN",
+    "PYZMQ_DRAFT_API",
+    "Context",
+    "Frame",
+    "Message",
+    "Socket",
+    "curve_keypair",
+    "curve_public",
+    "has",
+    "proxy",
+    "proxy_steerable",
+    "strerror",
+    "zmq_errno",
+    "zmq_poll",
+    "zmq_version_info",
+]

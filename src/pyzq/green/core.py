@@ -1,0 +1,191 @@
+"""Contexts and sockets for gevent.
+
+A call is tried without waiting. When it would have to wait, the greenlet sleeps until the socket's descriptor FD says
+that something changed.
+"""
+
+from __future__ import annotations
+
+import gevent
+from gevent.hub import Waiter, get_hub
+
+from pyzq.constants import Flag, PollEvent, SocketOption
+from pyzq.context import Context
+from pyzq.socket import Socket
+from zcore.errors import Again
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from typing_extensions import TypeVar
+
+    from pyzq._typing import Part
+
+    T = TypeVar("T")
+
+_READ = 1
+_TIMEOUTS = frozenset((SocketOption.RCVTIMEO, SocketOption.SNDTIMEO))
+
+
+class _Socket(Socket):
+    """A socket for gevent. See `pyzq.Socket`."""
+
+    _repr_cls = "zmq.green.Socket"
+    # Greenlets that wait: for which events, and how to wake them.
+    _waiting: list[tuple[int, Any]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._waiting = []
+        super().__init__(*args, **kwargs)
+
+    def close(self, linger: int | None = None) -> None:
+        """Close the socket. Greenlets that wait in it get ENOTSOCK; see `Socket.close`."""
+        super().close(linger)
+        if self._waiting:
+            get_hub().loop.run_callback(self._wake, ~0)
+
+    def send(self, data: Part, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any) -> Any:
+        """Send one part of a message. See `Socket.send`."""
+        send = super().send
+        return self._do(PollEvent.POLLOUT, flags, lambda f: send(data, f, copy, track, **kwargs))
+
+    def send_multipart(
+        self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
+    ) -> Any:
+        """Send a whole message. See `Socket.send_multipart`."""
+        send = super().send_multipart
+        return self._do(PollEvent.POLLOUT, flags, lambda f: send(msg_parts, f, copy, track, **kwargs))
+
+    def send_many(self, iterable: Any, flags: int = 0) -> int:
+        """Send many messages. See `Socket.send_many`."""
+        send, send_multipart = self.send, self.send_multipart
+        sent = 0
+        for message in iterable:
+            try:
+                (send_multipart if isinstance(message, (list, tuple)) else send)(message, flags)
+            except Again:
+                if not sent:
+                    raise
+                break
+            sent += 1
+        return sent
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        """Receive one part of a message. See `Socket.recv`."""
+        receive = super().recv
+        return self._do(PollEvent.POLLIN, flags, lambda f: receive(f, copy, track))
+
+    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive one part into a buffer. See `Socket.recv_into`."""
+        receive = super().recv_into
+        return self._do(PollEvent.POLLIN, flags, lambda f: receive(buffer, nbytes=nbytes, flags=f))
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        """Receive a whole message. See `Socket.recv_multipart`."""
+        receive = super().recv_multipart
+        return self._do(PollEvent.POLLIN, flags, lambda f: receive(f, copy, track))
+
+    def recv_many(self, max_n: int | None = None, timeout: float | None = None) -> list[Any]:
+        """Receive what is there, waiting for the first message. See `Socket.recv_many`."""
+        receive = super().recv_many
+
+        def call(_: int) -> list[Any]:
+            messages = receive(max_n, 0)
+            if not messages:
+                raise Again
+            return messages
+
+        with gevent.Timeout(None if timeout is None or timeout < 0 else timeout / 1000, False):
+            return self._do(PollEvent.POLLIN, 0, call)
+        return []
+
+    def poll(self, timeout: float | None = None, flags: int = PollEvent.POLLIN) -> int:
+        """Wait for events. See `Socket.poll`."""
+        from pyzq.green.poll import _Poller
+
+        poller = _Poller()
+        poller.register(self, flags)
+        return dict(poller.poll(timeout)).get(self, 0)
+
+    def set(self, option: int, value: Any) -> None:
+        """Set an option. See `Socket.set`; RCVTIMEO and SNDTIMEO have no effect on these sockets."""
+        if option in _TIMEOUTS:
+            _warn_timeout()
+        super().set(option, value)
+
+    def get(self, option: int) -> Any:
+        """An option. See `Socket.get`; RCVTIMEO and SNDTIMEO have no effect on these sockets."""
+        if option in _TIMEOUTS:
+            _warn_timeout()
+        value = super().get(option)
+        if option == SocketOption.EVENTS and self._waiting:
+            # Asking has taken the descriptor's signal away from those who wait for it.
+            get_hub().loop.run_callback(self._wake, value)
+        return value
+
+    setsockopt = set
+    getsockopt = get
+
+    def _do(self, mask: int, flags: int, call: Callable[[int], T]) -> T:
+        while True:
+            try:
+                result = call(flags | Flag.DONTWAIT)
+            except Again:
+                if flags & Flag.DONTWAIT:
+                    raise
+                self._wait(mask)
+            else:
+                if self._waiting:
+                    self._look()
+                return result
+
+    def _wait(self, mask: int) -> None:
+        """Sleep until one of the events may have come."""
+        hub = get_hub()
+        waiter: Any = Waiter(hub)
+        watcher = hub.loop.io(self.fileno(), _READ)
+        entry = (mask, waiter)
+        self._waiting.append(entry)
+        watcher.start(self._look)
+        try:
+            if not super().get(SocketOption.EVENTS) & mask:
+                waiter.get()
+        finally:
+            self._waiting.remove(entry)
+            watcher.stop()
+            watcher.close()
+
+    def _look(self) -> None:
+        """Something may have changed: see what, and wake those who wait for it."""
+        events = ~0 if self.closed else super().get(SocketOption.EVENTS)
+        if events:
+            get_hub().loop.run_callback(self._wake, events)
+
+    def _wake(self, events: int) -> None:
+        for mask, waiter in list(self._waiting):
+            if mask & events and not waiter.ready():
+                waiter.switch(None)
+
+
+class _Context(Context):
+    """A context whose sockets are for gevent. See `pyzq.Context`."""
+
+    _socket_class = _Socket
+    _repr_cls = "zmq.green.Context"
+    # Not shared with pyzq.Context, whose sockets are of another kind.
+    _instance = None
+
+
+def _warn_timeout() -> None:
+    from warnings import warn
+
+    warn(
+        "RCVTIMEO and SNDTIMEO have no effect on sockets of pyzq.green: use gevent.Timeout",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+__all__ = ["_Context", "_Socket"]

@@ -1,0 +1,5 @@
+"""See `pyzq._attributes`."""
+
+from pyzq._attributes import AttributeSetter
+
+__all__ = ["AttributeSetter"]

@@ -1,0 +1,5 @@
+"""See `pyzq.frame`."""
+
+from pyzq.frame import Frame, Message
+
+__all__ = ["Frame", "Message"]

@@ -1,0 +1,5 @@
+"""See `pyzq.socket`."""
+
+from pyzq.socket import Socket, SyncSocket
+
+__all__ = ["Socket", "SyncSocket"]

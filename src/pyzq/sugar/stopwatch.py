@@ -1,0 +1,5 @@
+"""See `pyzq.stopwatch`."""
+
+from pyzq.stopwatch import Stopwatch
+
+__all__ = ["Stopwatch"]

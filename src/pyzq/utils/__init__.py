@@ -1,0 +1,1 @@
+"""Small tools around the API: Z85, JSON, monitor messages."""
