@@ -30,8 +30,8 @@ unexport PYTHONPATH PYTHONHOME
 help:
 	@echo "make demo           several processes talk over the patterns, then a table of speeds beside pyzmq's"
 	@echo "make test           build, install into $(VENV), run the tests        (TESTS=..., PYTEST_ARGS=...)"
-	@echo "make bench          run the benchmarks                               (BENCH_ARGS=...)"
-	@echo "make bench-compare  run the benchmarks beside every peer             (BENCH_ARGS=...)"
+	@echo "make bench          measure beside pyzmq and other peers             (ROWS=..., IMPL=..., BENCH_ARGS=--quick)"
+	@echo "make bench-compare  what moved since an older result                 (OLD=..., NEW=...)"
 	@echo "make asan           core tests under AddressSanitizer and UBSan"
 	@echo "make tsan           core tests under ThreadSanitizer"
 	@echo "make portable       core tests with the portable forms of platform.h"
@@ -56,10 +56,10 @@ $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
 	@$(PIP) install --group $*
 	@touch $@
 
-# Only as wheels: what has none for this interpreter is left out, and its tests skip themselves.
-$(STAMPS)/group-integrations: pyproject.toml $(STAMPS)/venv
-	@echo "Installing what pyproject.toml lists under integrations"
-	@$(PIP) install --only-binary :all: --group integrations || echo "Not all of it exists here; those tests are skipped."
+# Nice to have, as wheels only: what has none for this interpreter is left out and shows as skipped or as no column.
+$(STAMPS)/group-integrations $(STAMPS)/group-peers: $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
+	@echo "Installing what pyproject.toml lists under $*"
+	@$(PIP) install --only-binary :all: --group $* 2>/dev/null || echo "Not all of $* exists for this interpreter; going on without."
 	@touch $@
 
 $(STAMPS)/installed: $(SOURCES) $(STAMPS)/group-build
@@ -79,11 +79,14 @@ test: $(STAMPS)/installed $(STAMPS)/group-test $(STAMPS)/group-integrations
 demo: $(STAMPS)/installed $(STAMPS)/group-demo
 	@$(PY) examples/demo.py $(DEMO_ARGS)
 
-bench: $(STAMPS)/installed $(STAMPS)/group-demo
-	@$(PY) -m benchmarks $(BENCH_ARGS)
+bench: $(STAMPS)/installed $(STAMPS)/group-demo $(STAMPS)/group-peers
+	@$(PY) -m benchmarks run $(if $(ROWS),--rows '$(ROWS)') $(if $(IMPL),--impl '$(IMPL)') $(BENCH_ARGS)
 
-bench-compare: $(STAMPS)/installed $(STAMPS)/group-bench
-	@$(PY) -m benchmarks --compare $(BENCH_ARGS)
+# OLD and NEW are result files; NEW is the newest local one when it is not given.
+OLD ?= benchmarks/results/reference.json
+bench-compare: $(STAMPS)/installed $(STAMPS)/group-demo
+	@test -f "$(OLD)" || { echo "There is no $(OLD); say which result to compare with: make bench-compare OLD=..."; exit 1; }
+	@$(PY) -m benchmarks compare $(OLD) $(NEW)
 
 lint: $(STAMPS)/group-lint
 	@$(PY) -m ruff check .
