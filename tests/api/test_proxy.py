@@ -1,0 +1,170 @@
+"""proxy and proxy_steerable: forwarding, capture, commands."""
+
+import struct
+
+import pytest
+from support.impl import OURS, zmq
+from support.waiting import Task, wait_for
+
+
+def run_proxy(world, kinds, capture=False, control=False, transport="inproc"):
+    """A running proxy on a context of its own; returns its parts and a function that ends it."""
+    context = world.new_context()
+    front, back = (world.socket(kind, context=context, RCVTIMEO=-1, SNDTIMEO=-1) for kind in kinds)
+    ends = [world.bind(front, transport), world.bind(back, transport)]
+    extra = []
+    if capture:
+        sink, source = world.socket(zmq.PULL, context=context), world.socket(zmq.PUSH, context=context)
+        world.link(sink, source, "inproc")
+        extra.append(sink)
+    if control:
+        far, near = world.socket(zmq.PAIR, context=context), world.socket(zmq.PAIR, context=context)
+        world.link(near, far, "inproc")
+        extra.append(far)
+
+    def run():
+        try:
+            if control:
+                zmq.proxy_steerable(front, back, source if capture else None, near)
+            else:
+                zmq.proxy(front, back, source if capture else None)
+        except zmq.ContextTerminated:
+            pass
+        front.close()
+        back.close()
+        if capture:
+            source.close()
+        if control:
+            near.close()
+
+    task = Task(run)
+
+    def stop(*sockets):
+        for one in (*extra, *sockets):
+            one.close(0)
+        context.term()
+        task.result()
+
+    return context, ends, extra, task, stop
+
+
+def test_queue(world):
+    context, (front, back), _, _, stop = run_proxy(world, (zmq.ROUTER, zmq.DEALER))
+    req, rep = world.socket(zmq.REQ, context=context), world.socket(zmq.REP, context=context)
+    req.connect(front)
+    rep.connect(back)
+    for size in (0, 1, 1000, 500_000):
+        req.send_multipart([b"q" * size, b"second"])
+        assert rep.recv_multipart() == [b"q" * size, b"second"]
+        rep.send(b"r" * size)
+        assert req.recv() == b"r" * size
+    stop(req, rep)
+
+
+def test_streamer_and_capture(world):
+    context, (front, back), (sink,), _, stop = run_proxy(world, (zmq.PULL, zmq.PUSH), capture=True)
+    push, pull = world.socket(zmq.PUSH, context=context), world.socket(zmq.PULL, context=context)
+    push.connect(front)
+    pull.connect(back)
+    for number in range(100):
+        push.send_multipart([b"%d" % number, b"x"])
+    assert [pull.recv_multipart() for _ in range(100)] == [[b"%d" % number, b"x"] for number in range(100)]
+    assert [sink.recv_multipart() for _ in range(100)] == [[b"%d" % number, b"x"] for number in range(100)]
+    stop(push, pull)
+
+
+def test_both_directions_are_captured(world):
+    context, (front, back), (sink,), _, stop = run_proxy(world, (zmq.ROUTER, zmq.DEALER), capture=True)
+    req, rep = world.socket(zmq.REQ, context=context), world.socket(zmq.REP, context=context)
+    req.connect(front)
+    rep.connect(back)
+    req.send(b"question")
+    rep.recv()
+    rep.send(b"answer")
+    req.recv()
+    assert [sink.recv_multipart()[-1], sink.recv_multipart()[-1]] == [b"question", b"answer"]
+    stop(req, rep)
+
+
+def test_steering(world):
+    context, (front, back), (control,), task, stop = run_proxy(world, (zmq.PULL, zmq.PUSH), control=True)
+    push, pull = world.socket(zmq.PUSH, context=context), world.socket(zmq.PULL, context=context)
+    push.connect(front)
+    pull.connect(back)
+    push.send(b"one")
+    assert pull.recv() == b"one"
+    if OURS:  # libzmq's PAUSE does nothing and its RESUME pauses
+        control.send(b"PAUSE")
+        control.send(b"STATISTICS")
+        control.recv_multipart()
+        push.send(b"two")
+        assert not pull.poll(50)
+        control.send(b"RESUME")
+        assert pull.recv() == b"two"
+    control.send(b"TERMINATE")
+    task.result()
+    stop(push, pull)
+
+
+def test_statistics(world):
+    """Eight numbers: messages and bytes received and sent, of the front and of the back."""
+    context, (front, back), (control,), task, stop = run_proxy(world, (zmq.PULL, zmq.PUSH), control=True)
+    push, pull = world.socket(zmq.PUSH, context=context), world.socket(zmq.PULL, context=context)
+    push.connect(front)
+    pull.connect(back)
+    for _ in range(10):
+        push.send(b"12345")
+        assert pull.recv() == b"12345"
+
+    def numbers():
+        control.send(b"STATISTICS")
+        return [struct.unpack("=Q", part)[0] for part in control.recv_multipart()]
+
+    wait_for(lambda: numbers() == [10, 50, 0, 0, 0, 0, 10, 50], "the books of ten messages")
+    control.send(b"TERMINATE")
+    task.result()
+    stop(push, pull)
+
+
+def test_same_socket_on_both_sides(world):
+    """A mirror: what a DEALER gets it sends back."""
+    context = world.new_context()
+    both = world.socket(zmq.DEALER, context=context, RCVTIMEO=-1)
+    other = world.socket(zmq.DEALER, context=context)
+    world.link(both, other, "inproc")
+
+    def run():
+        with pytest.raises(zmq.ContextTerminated):
+            zmq.proxy(both, both)
+        both.close()
+
+    task = Task(run)
+    for number in range(10):
+        other.send(b"%d" % number)
+        assert other.recv() == b"%d" % number
+    other.close()
+    context.term()
+    task.result()
+
+
+@pytest.mark.skipif(not OURS, reason="libzmq's proxy waits for the slow one")
+def test_slow_consumer_does_not_stop_the_other_direction(world):
+    context, (front, back), _, _, stop = run_proxy(world, (zmq.DEALER, zmq.DEALER))
+    a, b = world.socket(zmq.DEALER, context=context, SNDHWM=5), world.socket(zmq.DEALER, context=context, SNDHWM=5)
+    a.connect(front)
+    b.connect(back)
+    a.send(b"x")
+    assert b.recv() == b"x"
+    while a.poll(20, int(zmq.POLLOUT)):  # until everything towards b is full
+        a.send(b"flood")
+    for number in range(20):
+        b.send(b"%d" % number)
+        assert a.recv() == b"%d" % number
+    stop(a, b)
+
+
+def test_bad_arguments(world):
+    good = world.socket(zmq.PULL)
+    for arguments in ((good, None), (None, good), ("x", good)):
+        with pytest.raises((TypeError, zmq.ZMQError)):
+            zmq.proxy(*arguments)
