@@ -14,38 +14,15 @@ sign, no blank, no hexadecimal, no octal.
 """
 
 from libc.errno cimport EINVAL, ENAMETOOLONG, EPROTONOSUPPORT
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
-cdef extern from *:
-    """
-    #include <arpa/inet.h>
-    #include <net/if.h>
-    #include <netinet/in.h>
-    #include <sys/socket.h>
-    #include <sys/un.h>
-    #include <stddef.h>
-
-    /* Bytes a socket path may have; the kernel wants room for one more. */
-    #define ZQ_SUN_PATH_MAX ((size_t)sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
-    #define ZQ_ZONE_MAX (IFNAMSIZ - 1)
-
-    static inline int zq_is_ipv6(const char *text)
-    {
-        struct in6_addr a;
-        return inet_pton(AF_INET6, text, &a) == 1;
-    }
-    static inline int zq_is_ipv4(const char *text)
-    {
-        struct in_addr a;
-        return inet_aton(text, &a) != 0;
-    }
-    """
+cdef extern from "net.h" nogil:
     size_t ZQ_SUN_PATH_MAX
-    size_t ZQ_ZONE_MAX
-    bint zq_is_ipv6(const char* text) nogil
-    bint zq_is_ipv4(const char* text) nogil
+    size_t ZQ_IFNAME_MAX
+    bint zq_parse_ipv4(const char* text, void* four)
+    bint zq_parse_ipv6(const char* text, void* sixteen)
 
 
 cdef enum:          # what a transport's address may have
@@ -141,6 +118,7 @@ cdef bint _has_octal(const char* p, size_t n) noexcept nogil:
 cdef bint _is_ipv6(const char* p, size_t n) noexcept nogil:
     """An IPv6 address, perhaps with "%zone"."""
     cdef char plain[64]
+    cdef uint8_t raw[16]
     cdef const char* zone = <const char*>memchr(p, b"%", n)
     cdef size_t address_n = n if zone == NULL else <size_t>(zone - p)
     cdef size_t zone_n = n - address_n
@@ -148,21 +126,21 @@ cdef bint _is_ipv6(const char* p, size_t n) noexcept nogil:
     if address_n == 0 or address_n >= sizeof(plain):
         return False
     if zone != NULL:
-        if zone_n < 2 or zone_n - 1 > ZQ_ZONE_MAX:
+        if zone_n < 2 or zone_n - 1 > ZQ_IFNAME_MAX:
             return False
         for i in range(1, zone_n):
             if not _is_name_byte(zone[i], ENDPOINT_BIND):
                 return False
     memcpy(plain, p, address_n)
     plain[address_n] = 0
-    return zq_is_ipv6(plain)
+    return zq_parse_ipv6(plain, raw)
 
 
 cdef bint _is_alias(const char* p, size_t n) noexcept nogil:
     """A labelled interface: "eth0:1"."""
     cdef const char* colon = <const char*>memchr(p, b":", n)
     cdef size_t i
-    if colon == NULL or colon == p or colon == p + n - 1 or n > ZQ_ZONE_MAX or _is_digit(p[0]):
+    if colon == NULL or colon == p or colon == p + n - 1 or n > ZQ_IFNAME_MAX or _is_digit(p[0]):
         return False
     for i in range(n):
         if &p[i] != colon and not _is_name_byte(p[i], ENDPOINT_CONNECT):
@@ -189,6 +167,7 @@ cdef int _number(const char* p, size_t n, uint64_t limit, uint64_t* out) noexcep
 
 cdef int _host(reader* r, const char* p, size_t n, int direction, char* dst, size_t dst_max, int* kind) noexcept nogil:
     """A host without brackets and port."""
+    cdef uint8_t raw[4]
     cdef size_t i
     if n == 0:
         return _fault(r, FAULT_HOST_MISSING, p, 0, -EINVAL)
@@ -208,7 +187,7 @@ cdef int _host(reader* r, const char* p, size_t n, int direction, char* dst, siz
             return 0
         return _fault(r, FAULT_IPV6, p, n, -EINVAL)
     if _is_dotted(p, n):
-        if _has_octal(p, n) or not zq_is_ipv4(dst):
+        if _has_octal(p, n) or not zq_parse_ipv4(dst, raw):
             return _fault(r, FAULT_IPV4, p, n, -EINVAL)
         kind[0] = HOST_IPV4
         return 0
