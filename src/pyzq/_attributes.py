@@ -47,7 +47,7 @@ class AttributeSetter:
         return option
 
     def _get_attr_opt(self, name: str, opt: int) -> Any:
-        return self.get(opt)  # type: ignore[attr-defined]
+        return self.get(opt)
 
     def _set_attr_opt(self, name: str, opt: int, value: Any) -> None:
-        self.set(opt, value)  # type: ignore[attr-defined]
+        self.set(opt, value)

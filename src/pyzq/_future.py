@@ -145,7 +145,7 @@ def _chained(source: Any, target: Any, step: Callable[[Any], Any]) -> Any:
     return target
 
 
-class _AsyncSocket(_Loop, Socket):  # type: ignore[misc]
+class _AsyncSocket(_Loop, Socket):
     """A socket whose `send`, `recv` and `poll` return futures; see `Socket` for everything else.
 
     It belongs to the loop of the call that first waits. When it is used in another loop later, calls that still wait
@@ -184,6 +184,20 @@ class _AsyncSocket(_Loop, Socket):  # type: ignore[misc]
             return
         self._forget_loop()
         super().close(linger)
+
+    def bind(self, addr: str | bytes) -> Any:
+        """Listen on an address. See `Socket.bind`."""
+        return self._changed(super().bind(addr))
+
+    def connect(self, addr: str | bytes) -> Any:
+        """Connect to an address. See `Socket.connect`."""
+        return self._changed(super().connect(addr))
+
+    def _changed(self, result: T) -> T:
+        # A peer that is there at once is no news from outside, for which alone the descriptor is.
+        if self._recv_futures or self._send_futures:
+            self._look_again(self._current_loop)
+        return result
 
     # the calls
 
@@ -231,7 +245,7 @@ class _AsyncSocket(_Loop, Socket):  # type: ignore[misc]
         kwargs.update(routing_id=routing_id, group=group)
         return self._do(POLLOUT, flags, lambda: send(self, data, flags | DONTWAIT, copy, track, **kwargs))
 
-    def send_multipart(
+    def send_multipart(  # type: ignore[override]
         self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
     ) -> Any:
         """Send a whole message. See `Socket.send_multipart`; returns a future of the result."""
@@ -472,7 +486,7 @@ def _empty_when_late(source: Any, target: Any) -> Any:
     return target
 
 
-class _AsyncPoller(_Loop, Poller):  # type: ignore[misc]
+class _AsyncPoller(_Loop, Poller):
     """A poller whose `poll` returns a future."""
 
     _socket_class: type[_AsyncSocket] = _AsyncSocket

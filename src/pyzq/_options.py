@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _NOT_READABLE = (Errno.EINVAL, Errno.EFAULT)
 
 
-def _option_property(name: str, option: SocketOption) -> property:
+def _option_property(option: SocketOption) -> property:
     def read(self: Any) -> int | bytes:
         try:
             return self.get(option)
         except ZMQError as error:
             if error.errno in _NOT_READABLE:
-                raise AttributeError(f"{name} attribute is write-only") from error
+                raise AttributeError(f"{option.name} attribute is write-only") from error
             raise
 
     def write(self: Any, value: int | bytes) -> None:
@@ -275,5 +275,9 @@ class SocketOptions:
 
 
 for _name in SocketOptions.__annotations__:
-    setattr(SocketOptions, _name, _option_property(_name, SocketOption[_name.upper()]))
+    setattr(
+        SocketOptions,
+        _name,
+        SocketOptions.__dict__.get(_name.lower()) or _option_property(SocketOption[_name.upper()]),
+    )
 del _name

@@ -42,7 +42,7 @@ class Poller(_AsyncPoller):
     _socket_class = Socket
 
 
-class Context(_context.Context):
+class Context(_context.Context[Socket]):
     """A context whose sockets are for asyncio. See `pyzq.Context`."""
 
     _socket_class = Socket

@@ -6,7 +6,6 @@ import os
 import sys
 from _thread import allocate_lock
 from _weakref import ref
-from types import GenericAlias
 
 import zcore.context as _core
 from pyzq._attributes import AttributeSetter, declares
@@ -23,24 +22,18 @@ if TYPE_CHECKING:
 
     SocketT = TypeVar("SocketT", bound=Socket[Any])
     OtherT = TypeVar("OtherT", bound=Socket[Any])
-
-    class _ContextBase(AttributeSetter, _core.Context, Generic[SocketT]):
-        pass
-
 else:
-
-    class _ContextBase(AttributeSetter, _core.Context):
-        __class_getitem__ = classmethod(GenericAlias)
-
+    from pyzq._generic import Generic
+    from pyzq._generic import T as SocketT
 
 # Contexts that can be shadowed by their address: address -> weak reference.
-_by_address: dict[int, ref] = {}
+_by_address: dict[int, ref[Any]] = {}
 
 
 def _remember(context: Context[Any]) -> None:
     address = context.underlying
 
-    def forget(dead: ref) -> None:
+    def forget(dead: ref[Any]) -> None:
         if _by_address.get(address) is dead:
             del _by_address[address]
 
@@ -55,7 +48,7 @@ def _at_address(address: int) -> Context[Any]:
     return context
 
 
-class Context(_ContextBase):
+class Context(AttributeSetter, _core.Context, Generic[SocketT]):
     """What a group of sockets shares: reactor threads, inproc names, limits.
 
     A context is safe to use from any thread. It can be used in a `with` statement, which closes its sockets (with a

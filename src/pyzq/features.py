@@ -8,6 +8,10 @@ from os.path import abspath, dirname, join
 from pyzq.constants import Errno
 from zcore.errors import make_error
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 IPC_PATH_MAX_LEN: int = 107 if sys.platform.startswith("linux") else 103
 DRAFT_API = True
 PYZMQ_DRAFT_API = True
@@ -72,9 +76,9 @@ def curve_public(secret_key: str | bytes) -> bytes:
     return z85.encode(_bindings().crypto_scalarmult_base(z85.decode(secret_key)))
 
 
-def _bindings():  # type: ignore[no-untyped-def]
+def _bindings() -> Any:
     try:
-        from nacl import bindings
+        from nacl import bindings  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise make_error(Errno.ENOTSUP, "CURVE needs PyNaCl: pip install pyzq[curve]") from None
     return bindings

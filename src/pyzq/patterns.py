@@ -19,7 +19,7 @@ from pyzq.context import Context
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, ClassVar, Literal, TypeVar, overload
+    from typing import Any, ClassVar, Literal, Protocol, TypeVar, overload
 
     from typing_extensions import Self
 
@@ -30,6 +30,27 @@ if TYPE_CHECKING:
     from zcore.tracker import MessageTracker
 
     T = TypeVar("T")
+
+    class _Recv(Protocol):
+        @overload
+        def __call__(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> bytes: ...
+        @overload
+        def __call__(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> Frame: ...
+        @overload
+        def __call__(self, flags: int, copy: Literal[False], track: bool = False) -> Frame: ...
+        @overload
+        def __call__(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame: ...
+
+    class _RecvParts(Protocol):
+        @overload
+        def __call__(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> list[bytes]: ...
+        @overload
+        def __call__(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> list[Frame]: ...
+        @overload
+        def __call__(self, flags: int, copy: Literal[False], track: bool = False) -> list[Frame]: ...
+        @overload
+        def __call__(self, flags: int = 0, copy: bool = True, track: bool = False) -> list[bytes] | list[Frame]: ...
+
 
 _ALL = (
     "bind",
@@ -226,15 +247,8 @@ class _Receives:
     __slots__ = ()
 
     if TYPE_CHECKING:
+        recv: _Recv
 
-        @overload
-        def recv(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> bytes: ...
-        @overload
-        def recv(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> Frame: ...
-        @overload
-        def recv(self, flags: int, copy: Literal[False], track: bool = False) -> Frame: ...
-        @overload
-        def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame: ...
         def recv_into(self, buffer: Buffer, /, *, nbytes: int = 0, flags: int = 0) -> int: ...
         def recv_many(self, max_n: int | None = None, timeout: float | None = None) -> list[Any]: ...
         def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> str: ...
@@ -246,17 +260,8 @@ class _ReceivesParts(_Receives):
     __slots__ = ()
 
     if TYPE_CHECKING:
+        recv_multipart: _RecvParts
 
-        @overload
-        def recv_multipart(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> list[bytes]: ...
-        @overload
-        def recv_multipart(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> list[Frame]: ...
-        @overload
-        def recv_multipart(self, flags: int, copy: Literal[False], track: bool = False) -> list[Frame]: ...
-        @overload
-        def recv_multipart(
-            self, flags: int = 0, copy: bool = True, track: bool = False
-        ) -> list[bytes] | list[Frame]: ...
         def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> T: ...
 
 

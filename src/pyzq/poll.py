@@ -8,12 +8,12 @@ from zcore.socket import zmq_poll
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from pyzq._typing import HasFileno
     from pyzq.socket import Socket
 
-    Pollable = Socket[Any] | HasFileno | int
+    Pollable: TypeAlias = Socket[Any] | HasFileno | int
 
 POLLIN, POLLOUT, POLLERR = PollEvent.POLLIN, PollEvent.POLLOUT, PollEvent.POLLERR
 

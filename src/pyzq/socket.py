@@ -9,7 +9,6 @@ import os
 import sys
 from errno import EACCES
 from itertools import count
-from types import GenericAlias
 
 import pyzq as _package
 import zcore.socket as _core
@@ -32,15 +31,9 @@ if TYPE_CHECKING:
 
     ReturnT = TypeVar("ReturnT", default=bytes)
     T = TypeVar("T")
-
-    class _SocketBase(SocketOptions, _core.Socket, Generic[ReturnT]):
-        pass
-
 else:
-
-    class _SocketBase(SocketOptions, _core.Socket):
-        __class_getitem__ = classmethod(GenericAlias)
-
+    from pyzq._generic import Generic
+    from pyzq._generic import T as ReturnT
 
 _RECEIVERS = frozenset((SocketType.SUB, SocketType.XSUB, SocketType.PULL, SocketType.DISH, SocketType.GATHER))
 _TOPICS = {"subscribe": SocketOption.SUBSCRIBE, "unsubscribe": SocketOption.UNSUBSCRIBE}
@@ -77,7 +70,7 @@ def _add_address(error: ZMQError, addr: str | bytes) -> None:
         error.strerror = f"{error.strerror} (addr={addr!r})"
 
 
-class Socket(_SocketBase):
+class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
     """A socket of one of the messaging patterns.
 
     Every option is an attribute in lower and in upper case (`socket.linger = 0`, `socket.LINGER`). A socket can be used
@@ -227,8 +220,7 @@ class Socket(_SocketBase):
         except ZMQError as error:
             _add_address(error, addr)
             raise
-        last = self.get(SocketOption.LAST_ENDPOINT)
-        return _Endpoint(self, "bind", (last or addr).decode() if isinstance(last or addr, bytes) else addr)
+        return _Endpoint(self, "bind", self.get(SocketOption.LAST_ENDPOINT).decode())
 
     def connect(self, addr: str | bytes) -> _Endpoint:
         """Connect to an address, now and again whenever the connection is lost.
@@ -345,7 +337,9 @@ class Socket(_SocketBase):
     hwm = property(get_hwm, set_hwm, None, "The high-water marks: reads SNDHWM, sets SNDHWM and RCVHWM.")
     HWM = hwm
 
-    def set_hwm_policy(self, *, send: Policy | None = None, recv: Policy | None = None) -> None:
+    def set_hwm_policy(  # type: ignore[override]
+        self, *, send: Policy | None = None, recv: Policy | None = None
+    ) -> None:
         """Say what happens when a high-water mark is reached.
 
         Args:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import pyzq as _zmq
 from pyzq import *  # noqa: F403
 from pyzq.green.core import _Context, _Socket
-from pyzq.green.device import device as device
+from pyzq.green.device import device as device  # type: ignore[assignment]
 from pyzq.green.poll import _Poller
 from pyzq.green.poll import select as select
 from pyzq.green.poll import zmq_poll as zmq_poll
 
-Context = SyncContext = _Context
-Socket = SyncSocket = _Socket
-Poller = _Poller
+Context = SyncContext = _Context  # type: ignore[misc,assignment]
+Socket = SyncSocket = _Socket  # type: ignore[misc,assignment]
+Poller = _Poller  # type: ignore[misc]
 
 TYPE_CHECKING = False
 if not TYPE_CHECKING:

@@ -46,12 +46,26 @@ class _Socket(Socket):
         if self._waiting:
             get_hub().loop.run_callback(self._wake, ~0)
 
+    def bind(self, addr: str | bytes) -> Any:
+        """Listen on an address. See `Socket.bind`."""
+        return self._changed(super().bind(addr))
+
+    def connect(self, addr: str | bytes) -> Any:
+        """Connect to an address. See `Socket.connect`."""
+        return self._changed(super().connect(addr))
+
+    def _changed(self, result: T) -> T:
+        # A peer that is there at once is no news from outside, for which alone the descriptor is.
+        if self._waiting:
+            self._look()
+        return result
+
     def send(self, data: Part, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any) -> Any:
         """Send one part of a message. See `Socket.send`."""
         send = super().send
         return self._do(PollEvent.POLLOUT, flags, lambda f: send(data, f, copy, track, **kwargs))
 
-    def send_multipart(
+    def send_multipart(  # type: ignore[override]
         self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
     ) -> Any:
         """Send a whole message. See `Socket.send_multipart`."""
@@ -97,7 +111,7 @@ class _Socket(Socket):
                 raise Again
             return messages
 
-        with gevent.Timeout(None if timeout is None or timeout < 0 else timeout / 1000, False):
+        with gevent.Timeout(None if timeout is None or timeout < 0 else timeout / 1000, False):  # type: ignore[arg-type]
             return self._do(PollEvent.POLLIN, 0, call)
         return []
 
@@ -169,7 +183,7 @@ class _Socket(Socket):
                 waiter.switch(None)
 
 
-class _Context(Context):
+class _Context(Context[_Socket]):
     """A context whose sockets are for gevent. See `pyzq.Context`."""
 
     _socket_class = _Socket
