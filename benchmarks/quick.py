@@ -28,7 +28,7 @@ ROWS = (
 )
 """What a demonstration shows unless told otherwise."""
 
-PROFILE = session.Profile("demo", 1, 1, 0.1, 0.3, 1, 0, False)
+PROFILE = session.Profile("demo", 1, 1, 0.1, 0.3, 1, 0, 1, False)
 """One round of 0.3 s: enough to see a factor of two, not a difference of a tenth."""
 
 

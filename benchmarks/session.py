@@ -32,24 +32,25 @@ class Profile:
 
     name: str
     rounds: int
-    floor_rounds: int  # for rows tagged "floor", of which there are many
+    few_rounds: int  # for rows tagged "floor" or "control", of which there are many
     warm_s: float
     run_s: float
     runs: int  # passes over all rows
     retries: int  # rounds per row and pass that may be run again because they were disturbed
-    floor_peers: bool  # whether implementations beside the subject and its baseline run the floor rows too
+    peers_every: int  # implementations beside the subject and its baseline take part in every so many rounds
+    floor_peers: bool  # and, or not, in the rows tagged "floor"
 
     def rounds_of(self, row: Row) -> int:
         """Rounds of one row in one pass."""
-        return self.floor_rounds if "floor" in row.tags else self.rounds
+        return self.few_rounds if row.tags & {"floor", "control"} and "goal" not in row.tags else self.rounds
 
 
 PROFILES = {
     p.name: p
     for p in (
-        Profile("quick", 3, 1, 0.1, 0.25, 1, 0, False),
-        Profile("default", 6, 3, 0.15, 0.5, 1, 2, False),
-        Profile("full", 9, 5, 0.25, 1.5, 3, 4, True),
+        Profile("quick", 3, 1, 0.1, 0.25, 1, 0, 1, False),
+        Profile("default", 6, 3, 0.1, 0.4, 1, 2, 2, False),
+        Profile("full", 7, 3, 0.2, 1.0, 3, 3, 1, True),
     )
 }
 
@@ -94,11 +95,18 @@ class _Plan:
     contestants: list[Contestant]
     entry: dict[str, Any]
     rounds: int
+    peers_every: int
     stretch: int = 1  # how many times longer than the profile says a run is, because of the queues
+
+    def taking_part(self, good: int) -> list[Contestant]:
+        """Who runs when so many rounds are complete."""
+        if good % self.peers_every == 0:
+            return self.contestants
+        return [who for who in self.contestants if who.name in (SUBJECT, self.row.baseline)]
 
     @property
     def cost(self) -> int:
-        return self.rounds * len(self.contestants)
+        return sum(len(self.taking_part(good)) for good in range(self.rounds))
 
 
 class _Ticker:
@@ -135,14 +143,15 @@ def _plan(row: Row, impls: list[str], profile: Profile) -> _Plan:
         "absent": absent,
         "rounds": [],
     }
-    return _Plan(row, taking_part, entry, profile.rounds_of(row))
+    return _Plan(row, taking_part, entry, profile.rounds_of(row), profile.peers_every)
 
 
 def _run_row(plan: _Plan, pass_number: int, profile: Profile, source: random.Random, tick: _Ticker) -> None:
     good = extra = number = 0
     failures: dict[str, int] = {}
     while good < plan.rounds:
-        order = [who for who in plan.contestants if failures.get(who.name, 0) < _GIVE_UP]
+        due = plan.taking_part(good)
+        order = [who for who in due if failures.get(who.name, 0) < _GIVE_UP]
         source.shuffle(order)
         entry = {"run": pass_number, "round": number, "order": [w.name for w in order], "rejected": "", "results": {}}
         number += 1
@@ -162,10 +171,10 @@ def _run_row(plan: _Plan, pass_number: int, profile: Profile, source: random.Ran
                 plan.stretch = min(plan.stretch * 2, _LONGEST)
         else:
             good += 1
-            tick(plan.row.id, len(plan.contestants))
+            tick(plan.row.id, len(due))
         plan.entry["rounds"].append(entry)
-        if not order:
-            tick(plan.row.id, (plan.rounds - good) * len(plan.contestants))
+        if all(failures.get(who.name, 0) >= _GIVE_UP for who in plan.contestants):
+            tick(plan.row.id, sum(len(plan.taking_part(later)) for later in range(good, plan.rounds)))
             break
 
 
@@ -189,7 +198,7 @@ def shortened(profile: Profile, seconds: float | None, rounds: int | None, runs:
     if seconds is not None:
         changes |= {"run_s": seconds, "warm_s": max(0.05, min(0.25, seconds / 3))}
     if rounds is not None:
-        changes |= {"rounds": rounds, "floor_rounds": rounds}
+        changes |= {"rounds": rounds, "few_rounds": rounds}
     if runs is not None:
         changes["runs"] = runs
     return replace(profile, **changes)

@@ -61,11 +61,15 @@ def new_socket(zmq: ModuleType, ctx: Any, type_name: str, job: dict[str, Any]) -
     if hwm is not None:
         sock.setsockopt(zmq.SNDHWM, hwm)
         sock.setsockopt(zmq.RCVHWM, hwm)
-    policy = job["params"].get("hwm_policy")
-    if policy and job["impl"] == "pyzq":
-        direction, spec = policy
-        sock.set_hwm_policy(direction, spec)
     return sock
+
+
+def _set_policy(sock: Any, end: str, job: dict[str, Any]) -> None:
+    """Give pyzq's socket the policy of the job, at the end it is for."""
+    direction, name, limits = job["params"]["hwm_policy"]
+    if (direction == "send") == (end == "sender"):
+        policy = getattr(importlib.import_module("pyzq.hwm"), name)(**limits)
+        sock.set_hwm_policy(**{direction: policy})
 
 
 def attach(zmq: ModuleType, sock: Any, job: dict[str, Any], binds: bool, address: str) -> str:
@@ -101,6 +105,8 @@ def open_side(impl: str, ctx: Any, end: str, job: dict[str, Any], address: str |
     pattern = PATTERNS[job["pattern"]]
     kind = pattern.sender if end == "sender" else pattern.receiver
     sock = new_socket(zmq, ctx, kind, job)
+    if "hwm_policy" in job["params"]:
+        _set_policy(sock, end, job)
     binds = address is None
     side = Side(socket=sock, send_many=getattr(sock, "send_many", None), recv_many=getattr(sock, "recv_many", None))
     _SHAPES.get((job["pattern"], end), _plain_shape)(zmq, sock, side)

@@ -70,6 +70,8 @@ def pump(link: Link, side: Side, payload: Payload, chunk: int, until: int) -> ar
     """Send chunk after chunk until the time `until`; returns the time after each."""
     if link.params.get("many"):
         return _pump_many(side.send_many, payload, chunk, until)
+    if link.params.get("distinct"):
+        return _pump_distinct(side.send, payload, chunk, until)
     if link.params["flow"] == "credit":
         return _pump_credit(link, side.send, payload, chunk, until)
     return _pump_plain(side.send, payload, chunk, until)
@@ -83,6 +85,16 @@ def _pump_plain(send: Callable[[bytes], Any], payload: Payload, chunk: int, unti
             send(body)
         send(marks[number % kinds])
         number += 1
+        now = clock()
+        stamps.append(now)
+    return stamps
+
+
+def _pump_distinct(send: Callable[[bytes], Any], payload: Payload, chunk: int, until: int) -> array:
+    stamps, now, messages = array("q"), 0, payload.distinct(chunk)
+    while now < until:
+        for message in messages:
+            send(message)
         now = clock()
         stamps.append(now)
     return stamps
@@ -165,6 +177,7 @@ def drain(link: Link, sides: list[Side], payload: Payload, chunk: int) -> array:
     lossy = link.params["flow"] == "lossy"
     aux = link.aux if link.params["flow"] == "credit" else None
     stamps, stop, body = array("q"), payload.stop, payload.body
+    known = {body, stop, *payload.marks, *payload.distinct(chunk)} if lossy else set()
     last = body
     while True:
         stopped = 0
@@ -175,7 +188,7 @@ def drain(link: Link, sides: list[Side], payload: Payload, chunk: int) -> array:
             mark = recv()
             if same(mark, stop):
                 stopped += 1
-            elif not (same(last, body) and (same(mark, wanted) or (lossy and mark in payload.marks))):
+            elif not (last in known and mark in known if lossy else same(last, body) and same(mark, wanted)):
                 raise ContentError(f"chunk {len(stamps)} did not arrive as sent")
         if stopped:
             if stopped == len(recvs):

@@ -35,6 +35,10 @@ class Payload:
         kinds = MARKS if size <= _LARGE else 2
         self.marks = [b"%07d." % k + self.body[8:] for k in range(kinds)]
 
+    def distinct(self, count: int) -> list[bytes]:
+        """Messages that differ in their first eight bytes, and only there."""
+        return [b"%07d;" % k + self.body[8:] for k in range(count)]
+
     def mark(self, number: int) -> bytes:
         """The marker that ends chunk `number`."""
         return self.marks[number % len(self.marks)]

@@ -10,7 +10,7 @@ from benchmarks.model import Contestant
 
 pytest.importorskip("zmq")
 
-SHORT = session.Profile("test", 1, 1, 0.05, 0.2, 1, 0, True)
+SHORT = session.Profile("test", 1, 1, 0.05, 0.2, 1, 0, 1, True)
 
 KINDS = {
     "oneway": "pushpull-ipc-16B",
