@@ -1,5 +1,6 @@
 """House rules a machine can check: length of files, foreign paths, linters."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -64,8 +65,11 @@ def test_ruff():
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
 
 
-@pytest.mark.skipif(not find_spec("cython_lint"), reason="cython-lint is not installed")
+LINT = shutil.which("cython-lint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+
+
+@pytest.mark.skipif(not LINT, reason="cython-lint is not installed")
 def test_cython_lint():
     files = [str(path) for path in sorted((ROOT / "src" / "zcore").glob("*.p[yx]*")) if path.suffix in (".pyx", ".pxd")]
-    done = subprocess.run([sys.executable, "-m", "cython_lint", *files], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([LINT, *files], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]

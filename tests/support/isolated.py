@@ -1,4 +1,4 @@
-"""Runs test files one process each, so that a crash or a hang of one does not end the others; prints what failed and why.
+"""Runs test files one process each, so that a crash of one does not end the others; prints what failed and why.
 
 cd tests && python -m support.isolated [folder or file ...]
 """
