@@ -125,7 +125,7 @@ def _introduction(record: dict[str, Any]) -> str:
     )
     profile = (
         f"Profile {settings['name']}: {settings['runs']} pass(es), {settings['rounds']} rounds"
-        f" ({settings['few_rounds']} in rows of every type and in those without a goal), {settings['run_s']:g} s per run."
+        f" ({settings['few_rounds']} in rows of every type and those without a goal), {settings['run_s']:g} s per run."
     )
     text = [heading, profile, _HOW_TO_READ]
     for impl, reason in record["missing"].items():
