@@ -445,15 +445,11 @@ cdef size_t fantree_match_exact(fantree* t, const uint8_t* topic, size_t n) noex
 
 cdef bint fantree_has(const fantree* t, uint32_t slot, const uint8_t* topic, size_t n) noexcept nogil:
     cdef const rnode* node = radix_find(&t.tree, topic, n)
-    cdef const fanset* s
     cdef uint32_t at
-    if node == NULL or node.value == 0:
-        return False
-    if _is_single(node.value):
-        return _slot_of(node.value) == slot
-    s = _set_of(node.value)
-    at = _position(s, slot)
-    return at < s.count and s.members[at].slot == slot
+    if node == NULL or node.value == 0 or _is_single(node.value):
+        return node != NULL and node.value != 0 and _slot_of(node.value) == slot
+    at = _position(_set_of(node.value), slot)
+    return at < _set_of(node.value).count and _set_of(node.value).members[at].slot == slot
 
 
 cdef size_t _subscribers(uint64_t value) noexcept nogil:

@@ -31,15 +31,8 @@ cdef extern from "<netinet/in.h>" nogil:
         in6_addr sin6_addr
 
 
-cdef extern from "<netdb.h>" nogil:
-    enum: AI_NUMERICHOST
-
-    cdef struct addrinfo:
-        int ai_flags
-        sockaddr* ai_addr
-
-    int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** res)
-    void freeaddrinfo(addrinfo* res)
+cdef extern from "<arpa/inet.h>" nogil:
+    int inet_pton(int family, const char* text, void* out)
 
 
 cdef const char* Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
@@ -192,13 +185,12 @@ cdef int curve_key_set(obytes* field, const uint8_t* value, size_t size) noexcep
 # "address" or "address/bits", the address in numbers, an IPv6 one with or without brackets.
 cdef int _net_parse(const uint8_t* value, size_t size, ip_filter* out) noexcept nogil:
     cdef char text[256]
+    cdef uint8_t raw[16]
     cdef char* host = text
     cdef char* slash
     cdef char* p
     cdef int bits = -1
-    cdef int rc
-    cdef addrinfo hints
-    cdef addrinfo* found = NULL
+    cdef bint six
     memcpy(text, value, size)
     text[size] = 0
     if strlen(text) != size:
@@ -221,18 +213,14 @@ cdef int _net_parse(const uint8_t* value, size_t size, ip_filter* out) noexcept 
     if size > 2 and text[0] == c"[" and text[size - 1] == c"]":
         text[size - 1] = 0
         host = text + 1
-    memset(&hints, 0, sizeof(hints))
-    hints.ai_flags = AI_NUMERICHOST
-    if host[0] == 0 or getaddrinfo(host, NULL, &hints, &found) != 0:
+    six = strchr(host, c":") != NULL
+    if inet_pton(AF_INET6 if six else AF_INET, host, raw) != 1:
         return -EINVAL
-    rc = _net_of(found.ai_addr, out)
-    freeaddrinfo(found)
-    if rc != 0:
-        return rc
+    _host(raw, 16 if six else 4, out)
     if bits < 0:
         return 0
     # Bits are counted in the form that was written: ::ffff:10.0.0.0/104 is 10.0.0.0/8.
-    if out.length == 4 and strchr(host, c":") != NULL:
+    if six and out.length == 4:
         if bits < 96:
             return -EINVAL
         bits -= 96
@@ -242,27 +230,28 @@ cdef int _net_parse(const uint8_t* value, size_t size, ip_filter* out) noexcept 
     return 0
 
 
-# The host network of a socket address, IPv4 in IPv6 form as IPv4; -EINVAL when it is neither.
-cdef int _net_of(const sockaddr* address, ip_filter* out) noexcept nogil:
-    cdef const uint8_t* raw
+# The network of one host, given by its 4 or 16 bytes; IPv4 in IPv6 form is IPv4.
+cdef void _host(const uint8_t* raw, uint8_t length, ip_filter* out) noexcept nogil:
     cdef uint8_t mapped[12]
     memset(out, 0, sizeof(ip_filter))
+    memset(mapped, 0, 10)
+    mapped[10] = mapped[11] = 0xff
+    if length == 16 and memcmp(raw, mapped, 12) == 0:
+        raw += 12
+        length = 4
+    memcpy(out.address, raw, length)
+    out.length = length
+    out.bits = length * 8
+
+
+# The same of a socket address; -EINVAL for another family.
+cdef int _net_of(const sockaddr* address, ip_filter* out) noexcept nogil:
     if zq_family(address) == AF_INET:
-        out.length = 4
-        memcpy(out.address, &(<const sockaddr_in*>address).sin_addr, 4)
+        _host(<const uint8_t*>&(<const sockaddr_in*>address).sin_addr, 4, out)
     elif zq_family(address) == AF_INET6:
-        raw = <const uint8_t*>&(<const sockaddr_in6*>address).sin6_addr
-        memset(mapped, 0, 10)
-        mapped[10] = mapped[11] = 0xff
-        if memcmp(raw, mapped, 12) == 0:
-            out.length = 4
-            memcpy(out.address, raw + 12, 4)
-        else:
-            out.length = 16
-            memcpy(out.address, raw, 16)
+        _host(<const uint8_t*>&(<const sockaddr_in6*>address).sin6_addr, 16, out)
     else:
         return -EINVAL
-    out.bits = out.length * 8
     return 0
 
 

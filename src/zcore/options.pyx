@@ -3,7 +3,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.errno cimport EINVAL, ENOMEM
 from libc.limits cimport INT_MAX, INT_MIN
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
 from zcore.option_table cimport (
@@ -517,7 +517,7 @@ cdef class OptionSet:
 
     def accepts_ip(self, bytes address):
         """Whether TCP_ACCEPT_FILTER lets in this address: a `struct sockaddr` of the machine."""
-        cdef char raw[128]
+        cdef uint64_t raw[16]           # aligned as the struct wants to be
         if len(address) < 16 or len(address) > 128:
             raise ValueError("a socket address has 16 to 128 bytes")
         memset(raw, 0, sizeof(raw))

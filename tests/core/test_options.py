@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zcore.options import SOCKET_TYPES, SPECIAL, ContextOptionSet, OptionSet, context_table, reason, table
 
 from zcore.option_text import explain, names, render
+from zcore.options import SOCKET_TYPES, SPECIAL, ContextOptionSet, OptionSet, context_table, reason, table
 
 ROWS = {row["name"]: row for row in table()}
 NUMBERS = {name: row["number"] for name, row in ROWS.items()}

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from zcore.options import SPECIAL, ContextOptionSet, OptionSet, table
 
 FACTS = json.loads(Path(__file__).with_name("option_facts.json").read_text())

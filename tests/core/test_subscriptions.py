@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from zcore.subscriptions import FanoutTree, SubscriptionTree
 
 LABEL = 2048  # longest label of a node: topics around its multiples take other ways
