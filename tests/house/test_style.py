@@ -65,11 +65,12 @@ def test_ruff():
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
 
 
-LINT = shutil.which("cython-lint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+LINT = shutil.which("cython-lint", path=PATH)
 
 
 @pytest.mark.skipif(not LINT, reason="cython-lint is not installed")
 def test_cython_lint():
     files = [str(path) for path in sorted((ROOT / "src" / "zcore").glob("*.p[yx]*")) if path.suffix in (".pyx", ".pxd")]
-    done = subprocess.run([LINT, *files], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([LINT, *files], cwd=ROOT, env={**os.environ, "PATH": PATH}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
