@@ -514,6 +514,9 @@ class _AsyncPoller(_Loop, Poller):
             if future.done():
                 return
             try:
+                for obj, _ in self.sockets:
+                    if isinstance(obj, _core.Socket):
+                        obj.get(EVENTS)  # which takes the signal back, so that the next one is news
                 ready = look(0)
             except Exception as error:
                 future.set_exception(error)

@@ -16,11 +16,11 @@ from zcore.errors import ZMQError, make_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar, Generic, TypeVar
+    from typing import Any, ClassVar, Generic, overload
 
-    from typing_extensions import Self
+    from typing_extensions import Self, TypeVar
 
-    SocketT = TypeVar("SocketT", bound=Socket[Any])
+    SocketT = TypeVar("SocketT", bound=Socket[Any], default=Socket[bytes])
     OtherT = TypeVar("OtherT", bound=Socket[Any])
 else:
     from pyzq._generic import Generic
@@ -134,6 +134,13 @@ class Context(AttributeSetter, _core.Context, Generic[SocketT]):
                     context = cls._instance = cls(io_threads=io_threads)
                     cls._instance_pid = os.getpid()
         return context
+
+    if TYPE_CHECKING:
+
+        @overload
+        def socket(self, socket_type: int, socket_class: None = None, **kwargs: Any) -> SocketT: ...
+        @overload
+        def socket(self, socket_type: int, socket_class: Callable[..., OtherT], **kwargs: Any) -> OtherT: ...
 
     def socket(
         self, socket_type: int, socket_class: Callable[..., OtherT] | None = None, **kwargs: Any

@@ -38,6 +38,9 @@ def zmq_poll(sockets: Sequence[tuple[Any, int]], timeout: float | None = -1) -> 
         for watcher in watchers:
             watcher.start(changed.set)
         while True:
+            for obj, _ in sockets:
+                if isinstance(obj, _core.Socket):
+                    _core.Socket.get(obj, SocketOption.EVENTS)  # which takes the signal back: the next one is news
             ready = _poll_now(sockets, 0)
             if ready:
                 return ready
