@@ -74,7 +74,6 @@ cdef inline void byteq_commit(byteq* q, size_t n) noexcept nogil:
 
 cdef enum:
     FRAME_REF = 0x80      # internal flag: the body is a block*, its address follows the 8-byte size
-    FRAME_SKIP = 0x40     # internal flag: dropped by a policy, not to be delivered
     REF_RECORD = 17       # bytes of a reference record: flags, size, address
     READ_ROOM = 4096      # a read is not begun with less room than this
     READ_FIRST = 8192     # bytes of a buffer's first storage
@@ -88,5 +87,6 @@ cdef struct linear:
     size_t walk           # next header to be looked at               [reader]
     size_t tail           # end of the bytes                          [reader]
 
-cdef int linear_room(linear* b) noexcept nogil    # make room for a read; socket lock held, no reader active; 0 or -ENOMEM
+cdef int linear_room(linear* b, size_t want) noexcept nogil
+# Room for `want` more bytes behind the tail; socket lock held, no reader active; 0 or -ENOMEM.
 cdef void linear_free(linear* b) noexcept nogil

@@ -106,8 +106,6 @@ cdef void byteq_release(byteq* q, size_t n) noexcept nogil:
             q.spare = c
         else:
             _chunk_free(c)
-        if n == 0 and q.first.used > 0:
-            return
 
 
 cdef void byteq_advance(byteq* q, size_t n) noexcept nogil:
@@ -219,42 +217,41 @@ cdef void byteq_free(byteq* q) noexcept nogil:
     q.bytes = q.unsent = 0
 
 
-cdef int linear_room(linear* b) noexcept nogil:
+cdef int linear_room(linear* b, size_t want) noexcept nogil:
     cdef uint8_t* bigger
-    cdef size_t cap
-    if b.data == NULL:
-        b.data = <uint8_t*>malloc(READ_FIRST)
-        if b.data == NULL:
-            return -ENOMEM
-        b.cap = READ_FIRST
+    cdef size_t cap = READ_FIRST
+    if b.data == NULL or b.head == b.tail:
+        if b.cap:
+            # A read that filled the buffer to the brim means a busy peer, which deserves more.
+            cap = READ_MAX if b.tail == b.cap and b.cap < READ_MAX else b.cap
+        while cap < want:
+            cap *= 2
+        if cap != b.cap:
+            bigger = <uint8_t*>malloc(cap)
+            if bigger == NULL:
+                return -ENOMEM
+            free(b.data)
+            b.data = bigger
+            b.cap = cap
         b.head = b.pub = b.walk = b.tail = 0
         return 0
-    if b.head == b.tail:
-        if b.tail == b.cap and b.cap < READ_MAX:
-            # The last read filled it to the brim: a busy peer, which deserves more.
-            bigger = <uint8_t*>malloc(READ_MAX)
-            if bigger != NULL:
-                free(b.data)
-                b.data = bigger
-                b.cap = READ_MAX
-        b.head = b.pub = b.walk = b.tail = 0
+    if b.cap - b.tail >= want:
         return 0
-    if b.cap - b.tail >= READ_ROOM:
-        return 0
-    if b.head >= b.cap // 2 or b.cap - (b.tail - b.head) >= b.cap // 2:
+    if b.cap - (b.tail - b.head) >= want and b.head >= b.cap // 4:
         memmove(b.data, b.data + b.head, b.tail - b.head)
-    else:
-        cap = b.cap * 2
-        bigger = <uint8_t*>realloc(b.data, cap)
-        if bigger == NULL:
-            return -ENOMEM
-        b.data = bigger
-        b.cap = cap
+        b.pub -= b.head
+        b.walk -= b.head
+        b.tail -= b.head
+        b.head = 0
         return 0
-    b.pub -= b.head
-    b.walk -= b.head
-    b.tail -= b.head
-    b.head = 0
+    cap = b.cap * 2
+    while cap - b.tail < want:
+        cap *= 2
+    bigger = <uint8_t*>realloc(b.data, cap)
+    if bigger == NULL:
+        return -ENOMEM
+    b.data = bigger
+    b.cap = cap
     return 0
 
 

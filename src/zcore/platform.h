@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <sched.h>
 #include <sys/types.h>
+#include <poll.h>
 
 #if defined(__linux__) && !defined(ZQ_PORTABLE)
 #define ZQ_HAVE_EVENTFD 1
@@ -171,6 +172,33 @@ static inline void zq_wakefd_drain(const zq_wakefd *w)
             break;
     }
 #endif
+}
+
+/* poll(2) with nanoseconds (below 0: no limit) and, where the system can, a signal mask that holds for the
+ * wait alone.  Number of ready descriptors or -errno. */
+static inline int zq_ppoll(struct pollfd *fds, int n, int64_t timeout_ns, const sigset_t *mask)
+{
+    int rc;
+#if defined(__linux__)
+    struct timespec ts, *pts = NULL;
+    if (timeout_ns >= 0) {
+        ts.tv_sec = (time_t)(timeout_ns / 1000000000LL);
+        ts.tv_nsec = (long)(timeout_ns % 1000000000LL);
+        pts = &ts;
+    }
+    rc = ppoll(fds, (nfds_t)n, pts, mask);
+#else
+    sigset_t old;
+    int64_t ms = timeout_ns < 0 ? -1 : (timeout_ns + 999999) / 1000000;
+    if (ms > 86400000)
+        ms = 86400000;
+    if (mask)
+        pthread_sigmask(SIG_SETMASK, mask, &old);
+    rc = poll(fds, (nfds_t)n, (int)ms);
+    if (mask)
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+#endif
+    return rc < 0 ? -errno : rc;
 }
 
 /* ---- threads: every thread we start has all signals blocked --------------------------------- */

@@ -45,6 +45,15 @@ cdef extern from "platform.h" nogil:
     void zq_wakefd_signal(const zq_wakefd* w)
     void zq_wakefd_drain(const zq_wakefd* w)
 
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    ctypedef struct sigset_t:
+        pass
+    int POLLIN, POLLOUT, POLLERR, POLLHUP, POLLPRI, POLLNVAL
+    int zq_ppoll(pollfd* fds, int n, int64_t timeout_ns, const sigset_t* mask)
+
     ctypedef struct pthread_t:
         pass
     ctypedef struct zq_thread_opts:

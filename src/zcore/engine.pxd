@@ -1,0 +1,191 @@
+"""The socket as the engine sees it: one struct, its connections and its endpoints.  No code: the rooms that work on
+them (traffic, sessions, endpoints, lease, waiting, lifecycle) stand above.
+
+Locks: `sock.lock` protects everything in a sock and its routing, unless a field says otherwise.  It is held for tens of
+nanoseconds, never across a system call, never while waiting for anything, and never together with another socket's.
+Order: sock.lock, then link.lock or ctx.lock.  Fields marked [reactor] belong to the reactor's thread.
+
+A socket is served by one reactor, chosen at its first bind or connect over a network transport.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from .backoff cimport backoff
+from .connecter cimport connecter
+from .connection cimport conn
+from .ctx cimport ctx
+from .endpoint cimport endpoint
+from .limits cimport limits
+from .listener cimport listener
+from .message cimport zmsg
+from .option_table cimport options
+from .patterns cimport pattern
+from .platform cimport zq_mutex, zq_wakefd
+from .poller cimport poller
+from .reactor cimport handle, reactor, task, timer
+from .resolver cimport resolve_request
+from .routing cimport peer, routing
+from .stream cimport stream_opts
+
+
+cdef enum:
+    # sock.todo: why its task was posted [atomic bits]
+    TODO_FLUSH = 1        # queues with bytes the application left for later
+    TODO_BLOCKED = 2      # connections to watch for writability
+    TODO_FAILED = 4       # connections that ended
+    TODO_ENDPOINTS = 8    # endpoints to start or to stop
+    TODO_LEASE = 16       # the application came back from a long wait: look after the input again
+    TODO_CLOSE = 32       # the socket was closed
+    TODO_GRAVES = 64      # sessions whose memory may be freed now
+    TODO_RESUME = 128     # input that was paused at the high-water mark may go on
+    TODO_INBOX = 256      # an inproc peer has news for a socket whose application is away
+    TODO_SLOW = 512       # a peer's queue has become full, and the policy limits for how long
+    TODO_BEAT = 1024      # a peer's PING asked for a time to live
+
+cdef enum:
+    # sock.lease: who reads
+    LEASE_NONE = 0        # no stream connection yet
+    LEASE_ARMED = 1       # the reactor watches the set, one event at a time
+    LEASE_PARKED = 2      # the application reads; the reactor looks in at every tick
+    LEASE_DORMANT = 3     # the application waits in the set itself; nobody ticks
+
+cdef enum:
+    # ept.state
+    EPT_NEW = 0
+    EPT_RUNNING = 1       # listening, or trying to connect
+    EPT_CONNECTED = 2
+    EPT_WAITING = 3       # backing off
+    EPT_STOPPING = 4      # unbound or disconnected: the reactor has yet to let go
+    EPT_FAILED = 5        # given up for good
+
+cdef struct session:      # one stream connection, from accept or connect to its close
+    conn c                # first: a conn* of ours is a session*
+    sock* s
+    peer* p               # NULL before the handshake is over (unless the endpoint made it)
+    ept* e                # what made it; NULL when that is gone
+    session* next         # all of this socket's
+    session* prev
+    session* flush_next   # in sock.flush
+    session* failed_next  # in sock.failed
+    bint in_flush
+    bint in_failed
+    bint accepted         # by a listener
+    bint active           # the handshake is over and the peer attached
+    bint in_set           # its descriptor is in sock.set
+    bint watch_out        # the reactor is to watch for writability
+    bint resume           # in need of going back into the set
+    handle h              # [reactor] handshake, then writability
+    timer limit           # [reactor] HANDSHAKE_IVL
+    timer beat            # [reactor] heartbeats
+    timer slow            # [reactor] HWM policy Disconnect
+    size_t hs_sent
+    uint8_t* early        # [reactor] traffic read together with the handshake
+    size_t early_len
+    char peer_address[64]     # "192.0.2.1", for metadata
+    char name[400]        # the endpoint, for events, also after `e` is gone
+    uint8_t self_id[256]  # what the handshake says of us: copied, since options may change
+    uint8_t* self_meta
+    bint was_active       # it was attached at some time
+    bint ignored          # a duplicate identity: connected, and heard by nobody
+    int64_t next_ping     # [reactor] ns
+
+cdef struct ept:          # one bind or connect
+    sock* s
+    ept* next
+    bint bound
+    bint stream           # tcp or ipc
+    uint8_t state
+    endpoint where
+    char* given           # as the application spelt it
+    char* name            # resolved: what LAST_ENDPOINT says
+    peer* p               # connecting: the peer, which outlives its connections (NULL with IMMEDIATE while unconnected)
+    session* live         # connecting: the connection or handshake under way
+    ept* waiting_next     # inproc: in the list of those that wait for a bind
+    stream_opts sopts
+    listener l
+    connecter dial        # [reactor]
+    backoff back          # [reactor]
+    handle h              # [reactor]
+    timer wait            # [reactor] back-off, connect timeout
+    resolve_request* asking   # [reactor]
+    bint delayed          # CONNECT_DELAYED was said of this attempt
+    uint8_t rid[256]      # CONNECT_ROUTING_ID for its peer
+    uint32_t rid_len
+
+cdef struct sock:
+    zq_mutex lock
+    uint32_t refs         # atomic: the Python object, the reactor while it serves, wakers
+    uint32_t generation
+    ctx* x
+    sock* ctx_next        # [ctx.lock]
+    sock* ctx_prev
+    int type
+    const pattern* row
+    options opt
+    routing r
+    bint closed           # by the application
+    bint closing_done
+    uint32_t fatal        # errno that every further call gets, 0 none
+    ept* epts
+    char* last_endpoint
+    limits send_limits    # policy chosen with set_hwm_policy; POLICY_TYPE: the options
+    limits recv_limits
+    bint send_limits_set
+    bint recv_limits_set
+    int policy_timeout_ms # Block(timeout=...): overrides SNDTIMEO; -2 unset
+    # the message being sent in parts
+    zmsg* stage
+    uint32_t nstage
+    uint32_t stage_cap
+    uint64_t stage_owner  # thread
+    bint rcvmore
+    # waiting
+    uint32_t waiters      # atomic: threads in a wait of any kind
+    uint32_t stage_waiters
+    zq_wakefd wake        # made by the first wait
+    bint wake_open
+    uint32_t wake_raised  # atomic: a signal is on its way
+    bint leader           # a thread waits in, or reads the events of, `set`
+    uint32_t outside      # Pollers that watch the set from outside
+    uint32_t spin_score   # 0-256: how often spinning paid
+    uint32_t spin_count
+    int spin_us           # the budget
+    int last_cpu          # of the last thread that put something into our inbox
+    # inproc
+    peer* inbox           # atomic: peers with news
+    # stream
+    reactor* rx
+    poller set            # every connection's descriptor, and the wake descriptor
+    bint set_open
+    bint reader_is_reactor    # always: FD was exported, or the poller has no aggregate descriptor
+    session* sessions
+    uint32_t nactive
+    session* only         # the one active session, when there is exactly one
+    uint8_t lease
+    uint32_t touch        # counts receiving calls
+    uint32_t touch_seen   # [reactor]
+    uint32_t idle_ticks   # [reactor]
+    int64_t tick_ns       # [reactor]
+    session* flush
+    session* failed
+    session* graves       # freed when no thread is in the set
+    bint flush_ticking    # the reactor comes by itself
+    uint32_t empty_ticks  # [reactor]
+    uint32_t todo         # atomic
+    bint todo_retry       # [reactor] the lock was taken when the set was ready
+    task job              # [reactor] runs lifecycle's service function
+    handle set_handle     # [reactor] the set in the reactor's poller
+    timer tick            # [reactor]
+    timer linger          # [reactor]
+    int64_t linger_due    # ns; -1 for ever
+    # FD
+    zq_wakefd signal
+    bint signal_open
+    uint32_t signal_raised
+    # monitor
+    sock* monitor
+    uint64_t monitor_events
+    # books of peers that are gone
+    uint64_t past_accepted[2]
+    uint64_t past_delivered[2]
+    uint64_t past_dropped[2][8]

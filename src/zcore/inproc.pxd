@@ -1,0 +1,42 @@
+"""Two peers in one process: a pair of message queues, one per direction, shared by two sockets.
+
+The messages themselves travel, Python objects included; nothing is copied.  The link has a lock of its own, taken
+inside either socket's lock and never the other way round; both sockets hold a reference, and each end names the
+peer that stands for the other socket until that socket lets go.
+"""
+
+from libc.stdint cimport uint32_t
+
+from .keeper cimport keeper
+from .limits cimport books, limits
+from .message cimport zmsg
+from .platform cimport zq_mutex
+from .ring cimport msgring
+
+
+cdef struct half:
+    msgring ring
+    keeper keep           # POLICY_KEEP_LAST: messages not yet in the ring
+    uint32_t nmsgs        # whole messages waiting
+    bint full             # the writer met the mark, and it has not sunk to half since
+    bint open             # the reader is between two parts
+    limits lim
+    books books
+
+cdef struct link:
+    zq_mutex lock
+    uint32_t refs         # atomic
+    half dir[2]           # dir[s] is written by side s and read by side 1 - s
+    void* ends[2]         # the peer that side s reads and writes through; NULL when that side has gone [lock]
+
+
+cdef link* link_new() noexcept nogil                       # refs = 2
+cdef void link_unref(link* k) noexcept nogil
+cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control, bint* wake) noexcept nogil
+# A whole message; pre and parts are moved out on success, left alone otherwise. 0, PUT_DROPPED, -EAGAIN (full), -EPIPE (nobody reads), -ENOMEM.
+# wake: the queue was empty before.
+cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil
+# The next part for side's reader: 1, or 0 when there is none. credit: the writer may go on.
+cdef void link_leave(link* k, int side) noexcept nogil      # this side reads and writes no more
+cdef bint link_room(link* k, int side) noexcept nogil
+cdef uint32_t link_waiting(link* k, int side) noexcept nogil  # parts that side could take now

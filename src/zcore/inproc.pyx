@@ -1,0 +1,189 @@
+"""The two directions of an inproc link."""
+
+from libc.errno cimport EAGAIN, ENOMEM, EPIPE
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport calloc, free, malloc
+
+from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free
+from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_PEER_GONE, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
+                      POLICY_KEEP_LAST, below_half, over_limit, policy_blocks)
+from .message cimport (MSG_COMMAND, MSG_MORE, zmsg, zmsg_init, zmsg_move, zmsg_release)
+from .pipe cimport PUT_DROPPED
+from .platform cimport zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock
+from .ring cimport msgring_at, msgring_count, msgring_free, msgring_pop, msgring_reserve, msgring_slot
+
+
+cdef link* link_new() noexcept nogil:
+    cdef link* k = <link*>calloc(1, sizeof(link))
+    if k != NULL:
+        zq_mutex_init(&k.lock)
+        k.refs = 2
+    return k
+
+
+cdef void link_unref(link* k) noexcept nogil:
+    cdef int s
+    if zq_sub32(&k.refs, 1) != 1:
+        return
+    for s in range(2):
+        keeper_clear(&k.dir[s].keep)
+        msgring_free(&k.dir[s].ring)
+    zq_mutex_destroy(&k.lock)
+    free(k)
+
+
+cdef void _drop_oldest(half* h) noexcept nogil:
+    cdef zmsg* m
+    cdef bint more = True
+    while more and msgring_count(&h.ring):
+        m = msgring_at(&h.ring, 0)
+        more = (m.flags & MSG_MORE) != 0
+        zmsg_release(m)
+        msgring_pop(&h.ring)
+    h.nmsgs -= 1
+    h.books.dropped[DROP_OLDEST] += 1
+
+
+cdef int _put_kept(half* h, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
+    cdef zmsg small[8]
+    cdef zmsg* all = small
+    cdef uint32_t i
+    cdef int rc
+    if npre + n > 8:
+        all = <zmsg*>malloc((npre + n) * sizeof(zmsg))
+        if all == NULL:
+            return -ENOMEM
+    for i in range(npre + n):
+        all[i] = pre[i] if i < npre else parts[i - npre]
+        all[i].flags = MSG_MORE if i + 1 < npre + n else 0
+    rc = keeper_put(&h.keep, &h.lim, &h.books, all, npre + n)
+    if rc == 0:
+        for i in range(npre + n):
+            zmsg_init(&pre[i] if i < npre else &parts[i - npre])
+    if all != small:
+        free(all)
+    return rc
+
+
+cdef void _count_kept(half* h) noexcept nogil:
+    h.nmsgs = h.keep.count + (1 if msgring_count(&h.ring) and not h.open else 0)
+
+
+cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control,
+              bint* wake) noexcept nogil:
+    cdef half* h = &k.dir[side]
+    cdef zmsg* slot
+    cdef uint32_t i
+    cdef int rc
+    if k.ends[1 - side] == NULL:
+        return -EPIPE
+    if not control:
+        if h.lim.policy == POLICY_KEEP_LAST:
+            wake[0] = h.nmsgs == 0
+            rc = _put_kept(h, pre, npre, parts, n)
+            if rc == 0:
+                h.books.accepted += 1
+                _count_kept(h)
+            return rc
+        if over_limit(&h.lim, h.nmsgs, 0):
+            h.books.full += not h.full
+            if h.lim.policy == POLICY_DROP_OLDEST and not h.open:
+                _drop_oldest(h)
+            elif h.lim.policy == POLICY_DROP_NEWEST:
+                h.books.accepted += 1
+                h.books.dropped[DROP_NEWEST] += 1
+                return PUT_DROPPED
+            elif h.lim.policy != POLICY_DROP_OLDEST:
+                h.full = True
+                return -EAGAIN
+    if msgring_reserve(&h.ring, npre + n) < 0:
+        return -ENOMEM
+    wake[0] = msgring_count(&h.ring) == 0
+    for i in range(npre + n):
+        slot = msgring_slot(&h.ring)
+        zmsg_move(slot, &pre[i] if i < npre else &parts[i - npre])
+        slot.flags = (slot.flags & MSG_COMMAND) | (MSG_MORE if i + 1 < npre + n else 0)
+    if not control:
+        h.nmsgs += 1
+        h.books.accepted += 1
+        if over_limit(&h.lim, h.nmsgs, 0) and policy_blocks(h.lim.policy):
+            h.full = True
+    return 0
+
+
+cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control,
+                  bint* wake) noexcept nogil:
+    cdef int rc
+    wake[0] = False
+    zq_lock(&k.lock)
+    rc = _put(k, side, pre, npre, parts, n, control, wake)
+    zq_unlock(&k.lock)
+    return rc
+
+
+cdef void _refill(half* h) noexcept nogil:
+    """Bring the oldest kept message into the ring, where it is taken part by part."""
+    cdef kept* e = keeper_take(&h.keep)
+    cdef uint32_t i
+    if e == NULL:
+        return
+    if msgring_reserve(&h.ring, e.nparts) < 0:
+        h.books.dropped[DROP_MEMORY] += 1
+    else:
+        for i in range(e.nparts):
+            zmsg_move(msgring_slot(&h.ring), &e.parts[i])
+    kept_free(e)
+
+
+cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    cdef zmsg* m
+    credit[0] = False
+    zq_lock(&k.lock)
+    if msgring_count(&h.ring) == 0 and h.keep.count:
+        _refill(h)
+    if msgring_count(&h.ring) == 0:
+        zq_unlock(&k.lock)
+        return 0
+    m = msgring_at(&h.ring, 0)
+    zmsg_move(out, m)
+    msgring_pop(&h.ring)
+    if not out.flags & MSG_COMMAND:
+        if not h.open:
+            h.nmsgs -= 1
+            h.books.delivered += 1
+            if h.full and below_half(&h.lim, h.nmsgs, 0):
+                h.full = False
+                credit[0] = True
+        h.open = (out.flags & MSG_MORE) != 0
+    zq_unlock(&k.lock)
+    return 1
+
+
+cdef void link_leave(link* k, int side) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    zq_lock(&k.lock)
+    k.ends[side] = NULL
+    # Nobody will read what the other side has written.
+    h.books.dropped[DROP_PEER_GONE] += h.nmsgs
+    h.nmsgs = 0
+    keeper_clear(&h.keep)
+    msgring_free(&h.ring)
+    h.full = False
+    zq_unlock(&k.lock)
+
+
+cdef bint link_room(link* k, int side) noexcept nogil:
+    cdef bint room
+    zq_lock(&k.lock)
+    room = not k.dir[side].full and k.ends[1 - side] != NULL
+    zq_unlock(&k.lock)
+    return room
+
+
+cdef uint32_t link_waiting(link* k, int side) noexcept nogil:
+    cdef uint32_t n
+    zq_lock(&k.lock)
+    n = msgring_count(&k.dir[1 - side].ring) + k.dir[1 - side].keep.count
+    zq_unlock(&k.lock)
+    return n

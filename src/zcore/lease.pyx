@@ -1,0 +1,142 @@
+"""The lease's transitions; see lease.pxd."""
+
+from libc.stdint cimport int64_t
+
+from .connection cimport READ_BUDGET
+from .engine cimport (LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, TODO_LEASE, session, sock)
+from .platform cimport zq_lock, zq_trylock_spin, zq_unlock
+from .poller cimport poll_event, poller_wait
+from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now, reactor_retry,
+                       timer, timer_cancel, timer_init, timer_set)
+from .traffic cimport sock_post, sock_wake, sock_wants_wake, traffic_read, traffic_settle, wakes, wakes_run
+
+cdef enum:
+    TICK_FIRST = 2000000      # ns
+    TICK_MAX = 32000000
+    TICKS_TO_SLEEP = 6        # ticks without a call, the application waiting, until DORMANT
+    RETRY = 50000             # ns until the next try for a lock
+
+
+cdef void _arm(sock* s) noexcept nogil:
+    s.lease = LEASE_ARMED
+    s.touch_seen = s.touch
+    timer_cancel(s.rx, &s.tick)
+    if s.set.fd >= 0:
+        handle_set(s.rx, &s.set_handle, POLL_IN | POLL_ONESHOT)
+
+
+cdef void _tick_in(sock* s, int64_t ns) noexcept nogil:
+    cdef int64_t most
+    if s.opt.heartbeat_ivl > 0:
+        # a peer's PING must not wait: look in at least four times in our own interval
+        most = <int64_t>s.opt.heartbeat_ivl * 250000
+        if ns > most:
+            ns = most
+    s.tick_ns = ns
+    timer_set(s.rx, &s.tick, reactor_now(s.rx) + ns)
+
+
+cdef void _park(sock* s) noexcept nogil:
+    s.lease = LEASE_PARKED
+    s.touch_seen = s.touch
+    s.idle_ticks = 0
+    _tick_in(s, TICK_FIRST)
+
+
+cdef void _read_ready(sock* s) noexcept nogil:
+    """Read every connection that has something, then tell those who wait for it."""
+    cdef poll_event ev[64]
+    cdef wakes w
+    cdef session* n
+    cdef int k
+    cdef int count
+    if s.leader:
+        return
+    w.n = 0
+    s.leader = True
+    zq_unlock(&s.lock)
+    count = poller_wait(&s.set, ev, 64, 0)
+    zq_lock(&s.lock)
+    s.leader = False
+    for k in range(count if count > 0 else 0):
+        n = <session*>ev[k].tag
+        traffic_read(s, n, READ_BUDGET)
+    traffic_settle(s, &w)
+    if sock_wants_wake(s):
+        sock_wake(s)
+    zq_unlock(&s.lock)
+    wakes_run(&w)
+    zq_lock(&s.lock)
+
+
+cdef void lease_look(sock* s) noexcept nogil:
+    if s.lease == LEASE_NONE:
+        return
+    if not s.reader_is_reactor and (s.leader or s.outside or s.touch != s.touch_seen):
+        if s.lease != LEASE_PARKED:
+            _park(s)
+        return
+    _read_ready(s)
+    _arm(s)
+
+
+cdef void _on_set(handle* h, int revents) noexcept nogil:
+    cdef sock* s = <sock*>h.owner
+    if not zq_trylock_spin(&s.lock):
+        s.todo_retry = True
+        reactor_retry(s.rx, &s.job, RETRY)
+        return
+    lease_look(s)
+    zq_unlock(&s.lock)
+
+
+cdef void _on_tick(timer* t, int64_t now) noexcept nogil:
+    cdef sock* s = <sock*>t.owner
+    if not zq_trylock_spin(&s.lock):
+        timer_set(s.rx, t, now + RETRY)
+        return
+    if s.lease == LEASE_PARKED:
+        if s.touch != s.touch_seen:
+            s.touch_seen = s.touch
+            s.idle_ticks = 0
+            _tick_in(s, s.tick_ns * 2 if s.tick_ns * 2 < TICK_MAX else TICK_MAX)
+        elif s.leader or s.outside:
+            s.idle_ticks += 1
+            if s.idle_ticks >= TICKS_TO_SLEEP:
+                s.lease = LEASE_DORMANT
+            else:
+                _tick_in(s, s.tick_ns * 2 if s.tick_ns * 2 < TICK_MAX else TICK_MAX)
+        else:
+            _read_ready(s)
+            _arm(s)
+    zq_unlock(&s.lock)
+
+
+cdef void lease_start(sock* s) noexcept nogil:
+    if s.lease != LEASE_NONE:
+        return
+    handle_init(&s.set_handle, s.set.fd, _on_set, s)
+    timer_init(&s.tick, _on_tick, s)
+    if s.leader or s.outside:
+        _park(s)
+    else:
+        _arm(s)
+
+
+cdef void lease_back(sock* s) noexcept nogil:
+    if s.lease == LEASE_PARKED and s.tick.pos == 0:
+        _park(s)
+
+
+cdef void lease_take_over(sock* s) noexcept nogil:
+    if s.lease != LEASE_NONE and s.lease != LEASE_ARMED:
+        _read_ready(s)
+        _arm(s)
+
+
+cdef void lease_stop(sock* s) noexcept nogil:
+    if s.lease == LEASE_NONE:
+        return
+    s.lease = LEASE_NONE
+    timer_cancel(s.rx, &s.tick)
+    handle_remove(s.rx, &s.set_handle)

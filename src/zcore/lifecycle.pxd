@@ -1,0 +1,16 @@
+"""A socket from creation to its last reference, what the reactor does for it, and the end of a context."""
+
+from libc.stdint cimport int64_t
+
+from .ctx cimport ctx
+from .engine cimport sock
+
+
+cdef sock* sock_new(ctx* x, int type, int* error) noexcept nogil       # error: -EINVAL, -EMFILE, -ETERM, -ENOMEM
+cdef void sock_close(sock* s, int64_t linger_ms) noexcept nogil
+# Never waits. -1: no limit; 0: at once; -2: as LINGER says. The caller's reference stays its own.
+cdef void ctx_stop(ctx* x) noexcept nogil          # every call on its sockets ends with ETERM
+cdef bint ctx_all_gone(ctx* x) noexcept nogil       # no socket is left, lingering ones included
+cdef int sock_export_fd(sock* s) noexcept nogil      # the signal descriptor, or negative errno
+cdef void sock_signal_seen(sock* s) noexcept nogil    # [lock] EVENTS was read
+cdef void spin_default(int us) noexcept nogil          # budget of new sockets' waits; 0: never spin

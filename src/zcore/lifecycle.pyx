@@ -1,0 +1,380 @@
+"""Creation, service by the reactor, closing; see lifecycle.pxd."""
+
+from libc.errno cimport ECONNABORTED, EINVAL, EMFILE, ENOMEM
+from libc.stdint cimport int64_t, uint32_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from .ctx cimport ctx, ctx_reactor_left, ctx_ref, ctx_unref
+from .endpoints cimport (LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_leave_inproc, endpoints_run, endpoints_stop,
+                        peers_leave_inproc)
+from .engine cimport (EPT_STOPPING, TODO_BEAT, TODO_BLOCKED, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED, TODO_FLUSH, TODO_GRAVES,
+                      TODO_INBOX, TODO_LEASE, TODO_RESUME, TODO_SLOW, ept, session, sock)
+from .errno_zmq cimport ETERM
+from .lease cimport lease_back, lease_look, lease_stop, lease_take_over
+from .limits cimport DROP_CLOSED
+from .mechanism cimport HS_FAILED
+from .message cimport zmsg_release
+from .options cimport options_free, options_inherit, options_init
+from .patterns cimport pattern_of
+from .pipe cimport outq_clear
+from .platform cimport (generation_word, zq_load32, zq_lock, zq_mutex_init, zq_now_ns, zq_or32, zq_store32, zq_trylock_spin, zq_unlock,
+                        zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
+from .reactor cimport reactor_post, reactor_retry, task, task_cancel, task_init, timer, timer_cancel, timer_init, timer_set
+from .routing cimport PEER_INPROC, PEER_STREAM, peer, routing_dirty, routing_free, routing_init, routing_remove
+from .sessions cimport session_close, session_mind, session_resume, session_slow, session_watch, sessions_sweep
+from .traffic cimport (session_failed, sock_post, sock_ref, sock_unref, sock_wake, traffic_bury, traffic_flush_now,
+                       traffic_inbox, traffic_settle, wakes, wakes_run)
+
+cdef enum:
+    FLUSH_TICK = 100000       # ns between two looks at what was left for later
+    EMPTY_TICKS = 4           # so many looks in vain, and the reactor waits to be called
+    RETRY = 50000             # ns until the next try for a lock
+    SPIN_US = 50              # default budget of a wait's spinning
+
+cdef int _spin_default = SPIN_US
+
+
+cdef sock* sock_new(ctx* x, int type, int* error) noexcept nogil:
+    cdef sock* s
+    if pattern_of(type) == NULL:
+        error[0] = -EINVAL
+        return NULL
+    s = <sock*>calloc(1, sizeof(sock))
+    if s == NULL:
+        error[0] = -ENOMEM
+        return NULL
+    zq_mutex_init(&s.lock)
+    s.refs = 2                # the caller's, and the engine's until it is destroyed
+    s.generation = generation_word()[0]
+    s.x = x
+    s.type = type
+    s.row = pattern_of(type)
+    s.wake.rfd = s.wake.wfd = -1
+    s.signal.rfd = s.signal.wfd = -1
+    s.set.fd = -1
+    s.linger_due = -1
+    s.policy_timeout_ms = -2
+    s.last_cpu = -1
+    s.spin_us = _spin_default
+    options_init(&s.opt, type)
+    routing_init(&s.r, type, &s.opt)
+    task_init(&s.job, _service, s)
+    timer_init(&s.linger, _on_linger, s)
+    zq_lock(&x.lock)
+    if zq_load32(&x.stopping):
+        error[0] = -ETERM
+    elif x.nsockets >= <uint32_t>x.opts.max_sockets:
+        error[0] = -EMFILE
+    else:
+        error[0] = 0
+        x.started = True
+        options_inherit(&s.opt, &x.opts)
+        x.nsockets += 1
+        s.ctx_next = <sock*>x.first
+        if s.ctx_next != NULL:
+            s.ctx_next.ctx_prev = s
+        x.first = s
+    zq_unlock(&x.lock)
+    if error[0]:
+        routing_free(&s.r)
+        options_free(&s.opt)
+        free(s)
+        return NULL
+    ctx_ref(x)
+    return s
+
+
+# --- what the reactor does ---------------------------------------------------------------------------------
+
+cdef void _close_one(sock* s, session* n) noexcept nogil:
+    cdef ept* e = n.e if not n.accepted and n.e != NULL and n.e.live == n else NULL
+    cdef int how = LOST_EARLY
+    if n.was_active:
+        how = LOST_CONNECTION
+    elif n.c.hs_live and n.c.hs.state == HS_FAILED:
+        how = LOST_HANDSHAKE
+    n.in_failed = False
+    if session_close(n):
+        if e != NULL:
+            endpoint_lost(e, how)
+        return
+    # somebody is in the middle of a read or write: a moment later
+    zq_lock(&s.lock)
+    n.in_failed = True
+    n.failed_next = s.failed
+    s.failed = n
+    zq_unlock(&s.lock)
+    zq_or32(&s.todo, TODO_FAILED)
+    reactor_retry(s.rx, &s.job, RETRY)
+
+
+cdef void _take_failed(sock* s) noexcept nogil:
+    cdef session* n
+    cdef session* following
+    zq_lock(&s.lock)
+    n = s.failed
+    s.failed = NULL
+    zq_unlock(&s.lock)
+    while n != NULL:
+        following = n.failed_next
+        _close_one(s, n)
+        n = following
+
+
+cdef void _look_after(sock* s, uint32_t todo) noexcept nogil:
+    """[lock] What concerns connections that live."""
+    cdef session* n
+    if todo & (TODO_BLOCKED | TODO_RESUME | TODO_SLOW | TODO_BEAT):
+        n = s.sessions
+        while n != NULL:
+            if n.watch_out:
+                session_watch(n)
+            if todo & TODO_RESUME:
+                session_resume(n)
+            if todo & TODO_SLOW:
+                session_slow(n)
+            if todo & TODO_BEAT:
+                session_mind(n)
+            n = n.next
+    if todo & TODO_GRAVES:
+        sessions_sweep(s)
+
+
+cdef void _service(task* t) noexcept nogil:
+    cdef sock* s = <sock*>t.owner
+    cdef uint32_t todo
+    cdef wakes w
+    cdef bint again = False
+    w.n = 0
+    sock_ref(s)
+    todo = zq_xchg32(&s.todo, 0)
+    if todo & TODO_ENDPOINTS:
+        endpoints_run(s)
+    if todo & TODO_FAILED:
+        _take_failed(s)
+    if not zq_trylock_spin(&s.lock):
+        zq_or32(&s.todo, todo & ~(TODO_ENDPOINTS | TODO_FAILED))
+        reactor_retry(s.rx, &s.job, RETRY)
+        sock_unref(s)
+        return
+    _look_after(s, todo)
+    if s.todo_retry:
+        s.todo_retry = False
+        lease_look(s)
+    if todo & TODO_LEASE:
+        if s.reader_is_reactor:
+            lease_take_over(s)
+        else:
+            lease_back(s)
+    if todo & TODO_INBOX:
+        traffic_inbox(s)
+        traffic_settle(s, &w)
+    if s.flush_ticking:
+        if s.flush != NULL:
+            s.empty_ticks = 0
+            traffic_flush_now(s)
+        else:
+            s.empty_ticks += 1
+        if s.empty_ticks < EMPTY_TICKS:
+            again = True
+        else:
+            s.flush_ticking = False
+            s.empty_ticks = 0
+    if again:
+        reactor_retry(s.rx, &s.job, FLUSH_TICK)
+    zq_unlock(&s.lock)
+    wakes_run(&w)
+    if s.closed:
+        _closing(s, todo & TODO_CLOSE != 0)
+    sock_unref(s)
+
+
+# --- the end -----------------------------------------------------------------------------------------------
+
+cdef bint _unsent(sock* s) noexcept nogil:
+    """[lock] Does anything still wait to go out?"""
+    cdef uint32_t i
+    cdef peer* p
+    for i in range(s.r.npeers):
+        p = s.r.peers[i]
+        if p.kind == PEER_STREAM and not p.gone and p.out.nmsgs:
+            return True
+    return False
+
+
+cdef void _on_linger(timer* t, int64_t now) noexcept nogil:
+    cdef sock* s = <sock*>t.owner
+    zq_lock(&s.lock)
+    s.linger_due = 0
+    zq_unlock(&s.lock)
+    _closing(s, False)
+
+
+cdef void _closing(sock* s, bint first) noexcept nogil:
+    """[reactor] Endpoints stop, queues drain or expire, connections end, the socket goes."""
+    cdef session* n
+    cdef uint32_t i
+    cdef bint over
+    cdef int64_t left
+    if s.closing_done:
+        return
+    if first:
+        endpoints_stop(s, True)
+    zq_lock(&s.lock)
+    over = s.linger_due == 0 or not _unsent(s)
+    if first and not over and s.linger_due > 0:
+        left = s.linger_due
+        timer_set(s.rx, &s.linger, left)
+    if not over:
+        zq_unlock(&s.lock)
+        return
+    for i in range(s.r.npeers):
+        outq_clear(&s.r.peers[i].out, DROP_CLOSED)
+    n = s.sessions
+    while n != NULL:
+        session_failed(s, n, -ECONNABORTED)
+        n = n.next
+    zq_unlock(&s.lock)
+    endpoints_stop(s, False)
+    _take_failed(s)
+    zq_lock(&s.lock)
+    sessions_sweep(s)
+    over = s.sessions == NULL and s.graves == NULL and s.failed == NULL and s.epts == NULL
+    zq_unlock(&s.lock)
+    if not over:
+        # a thread has yet to leave
+        zq_or32(&s.todo, TODO_FAILED | TODO_GRAVES | TODO_ENDPOINTS)
+        reactor_retry(s.rx, &s.job, RETRY)
+        return
+    s.closing_done = True
+    timer_cancel(s.rx, &s.linger)
+    lease_stop(s)
+    task_cancel(s.rx, &s.job)
+    _destroy(s)
+    sock_unref(s)             # the reactor's
+
+
+cdef void _destroy(sock* s) noexcept nogil:
+    """Nothing moves any more: free what the socket owns; the struct goes with its last reference."""
+    cdef ctx* x = s.x
+    cdef peer* p
+    cdef wakes w
+    cdef uint32_t k
+    cdef sock* monitor
+    cdef bint last
+    w.n = 0
+    zq_lock(&s.lock)
+    while s.r.npeers:
+        p = s.r.peers[s.r.npeers - 1]
+        routing_remove(&s.r, p)
+        traffic_bury(s, p)
+    for k in range(s.nstage):
+        zmsg_release(&s.stage[k])
+    free(s.stage)
+    s.stage = NULL
+    s.nstage = 0
+    free(s.last_endpoint)
+    s.last_endpoint = NULL
+    monitor = s.monitor
+    s.monitor = NULL
+    routing_free(&s.r)
+    options_free(&s.opt)
+    zq_unlock(&s.lock)
+    if monitor != NULL:
+        sock_close(monitor, 0)
+        sock_unref(monitor)
+    if s.rx != NULL:
+        ctx_reactor_left(x, s.rx)
+    zq_lock(&x.lock)
+    if s.ctx_prev != NULL:
+        s.ctx_prev.ctx_next = s.ctx_next
+    else:
+        x.first = s.ctx_next
+    if s.ctx_next != NULL:
+        s.ctx_next.ctx_prev = s.ctx_prev
+    x.nsockets -= 1
+    last = x.nsockets == 0 and x.gone_open
+    if last:
+        zq_wakefd_signal(&x.gone)
+    zq_unlock(&x.lock)
+    sock_unref(s)             # the engine's
+
+
+cdef void sock_close(sock* s, int64_t linger_ms) noexcept nogil:
+    cdef uint32_t k
+    zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        return
+    s.closed = True
+    if linger_ms == -2:
+        linger_ms = s.opt.linger
+    s.linger_due = -1 if linger_ms < 0 else (0 if linger_ms == 0 else zq_now_ns() + linger_ms * 1000000)
+    for k in range(s.nstage):
+        zmsg_release(&s.stage[k])
+    s.nstage = 0
+    traffic_flush_now(s)
+    zq_unlock(&s.lock)
+    endpoints_leave_inproc(s)
+    peers_leave_inproc(s, NULL)
+    sock_wake(s)
+    if s.rx != NULL:
+        sock_post(s, TODO_CLOSE)
+        return
+    _destroy(s)
+
+
+cdef void ctx_stop(ctx* x) noexcept nogil:
+    cdef sock* s
+    zq_store32(&x.stopping, 1)
+    zq_lock(&x.lock)
+    if not x.gone_open and zq_wakefd_open(&x.gone) == 0:
+        x.gone_open = True
+    s = <sock*>x.first
+    while s != NULL:
+        zq_store32(&s.fatal, ETERM)
+        sock_wake(s)
+        s = s.ctx_next
+    zq_unlock(&x.lock)
+
+
+cdef bint ctx_all_gone(ctx* x) noexcept nogil:
+    cdef bint none
+    zq_lock(&x.lock)
+    none = x.nsockets == 0
+    zq_unlock(&x.lock)
+    return none
+
+
+# --- FD ------------------------------------------------------------------------------------------------------
+
+cdef int sock_export_fd(sock* s) noexcept nogil:
+    cdef int rc = 0
+    cdef bint first = False
+    zq_lock(&s.lock)
+    if not s.signal_open:
+        rc = zq_wakefd_open(&s.signal)
+        if rc == 0:
+            s.signal_open = True
+            s.reader_is_reactor = True
+            first = True
+            # What is there already must show.
+            s.signal_raised = 1
+            zq_wakefd_signal(&s.signal)
+    zq_unlock(&s.lock)
+    if first:
+        sock_wake(s)          # a waiting leader is to leave the reading to the reactor
+        sock_post(s, TODO_LEASE)
+    return rc if rc < 0 else s.signal.rfd
+
+
+cdef void sock_signal_seen(sock* s) noexcept nogil:
+    if s.signal_open and zq_load32(&s.signal_raised):
+        zq_xchg32(&s.signal_raised, 0)
+        zq_wakefd_drain(&s.signal)
+
+
+cdef void spin_default(int us) noexcept nogil:
+    global _spin_default
+    _spin_default = us

@@ -1,0 +1,137 @@
+"""What waits to go to, or has come from, one stream peer.
+
+`outq`: complete messages as ZMTP 2 frames, whole or not at all.  It belongs to the peer and outlives its connections.
+A message leaves when the kernel has taken its last byte; one that a lost connection has cut is sent again whole.
+
+`inq`: what has been read, walked but not copied: the reader looks at the headers, counts complete messages and publishes
+them; the application pops frames from where they lie.
+
+Owner: the socket lock, except the fields marked [reader]: those belong to whoever holds `conn.in_busy`.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from .buffer cimport byteq, byteq_commit, byteq_room, linear
+from .keeper cimport keeper, kept
+from .limits cimport books, limits, over_limit
+from .message cimport (INLINE_MAX, MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, block, zmsg, zmsg_data,
+                       zmsg_size)
+from .ring cimport LEN_CONTROL, LEN_SHIFT, lenring, lenring_push
+
+
+cdef enum:
+    BORROW_FROM = 16384       # a frame this large is written from where it stands, not copied
+    BIG_FRAME = 65536         # an incomplete inbound frame this large gets a block of its own
+    BIG_FIRST = 262144        # bytes such a block starts with; it doubles as bytes arrive
+
+cdef enum put_result:
+    PUT_DONE = 0              # (or a negative errno: -EAGAIN when full and the policy says wait, -ENOMEM)
+    PUT_DROPPED = 1           # the policy dropped this message; it is in the books
+
+cdef struct outq:
+    byteq q
+    lenring lens              # one entry per complete message in q
+    size_t begun              # bytes of the front message that the kernel has taken
+    uint32_t nmsgs            # messages in q and keep
+    uint32_t writing_msgs     # of them, those that a running write may be taking: not to be dropped now
+    bint full                 # met the mark, and has not sunk to half since
+    int64_t full_since        # ns, set by the owner's clock when a policy wants it
+    limits lim
+    keeper keep               # POLICY_KEEP_LAST: messages not yet in q
+    books books
+
+cdef struct inq:
+    linear b
+    uint32_t nmsgs            # complete messages between b.head and b.pub (one begun is not counted)
+    bint open                 # the message at the head has been begun
+    bint paused               # at the mark: not to be read further
+    limits lim
+    keeper keep
+    kept* run                 # a kept message that is being popped
+    uint32_t run_at
+    books books
+    # [reader]
+    int64_t max_size          # MAXMSGSIZE, -1 none
+    uint32_t fresh_msgs       # found by the walk, not yet published
+    uint32_t fresh_commands
+    size_t whole              # end of the last complete message that the walk has seen
+    size_t commands_from      # where frames not yet looked at for commands begin
+    bint in_message           # the walk is between two parts
+    block* big                # a large frame that is being received
+    size_t big_size
+    size_t big_got
+    uint8_t big_flags
+    uint64_t rx_bytes         # ever read
+
+cdef struct part:             # one frame as it stands in a queue; valid while the socket lock is held
+    const uint8_t* data
+    size_t size
+    uint8_t flags             # MSG_MORE, MSG_COMMAND
+    uint8_t kind              # MK_EMPTY: bytes in the queue; MK_BLOCK: owner is a block; MK_OBJECT: a Python object
+    void* owner
+    size_t next               # inq: where the following frame begins
+
+
+# --- outgoing ------------------------------------------------------------------------------------
+cdef int outq_put(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil
+# Limits, policy and books. Moves out of `parts` what it keeps by reference (their kind becomes MK_EMPTY).
+cdef int outq_push(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, uint64_t kind) noexcept nogil
+# The same without limits: all or nothing; 0 or -ENOMEM. kind: LEN_CONTROL or 0.
+cdef int outq_push_bytes(outq* o, const uint8_t* frames, size_t n, uint64_t kind) noexcept nogil  # encoded already
+cdef void outq_fill(outq* o) noexcept nogil                 # move kept messages into q, as many as one write takes
+cdef void outq_sent(outq* o, size_t n) noexcept nogil        # the kernel has taken n more bytes
+cdef void outq_rewind(outq* o) noexcept nogil                # the connection is gone: the cut message starts again
+cdef void outq_drop_control(outq* o) noexcept nogil           # forget control frames (they will be made anew)
+cdef void outq_clear(outq* o, int reason) noexcept nogil      # drop everything, into the books
+cdef void outq_free(outq* o) noexcept nogil
+
+cdef inline size_t outq_bytes(outq* o) noexcept nogil:
+    return o.q.bytes + o.keep.bytes
+
+cdef inline bint outq_room(outq* o) noexcept nogil:
+    """True when a blocking writer may put one more message now."""
+    return not o.full
+
+cdef inline int put_small(outq* o, const uint8_t* data, size_t size) noexcept nogil:
+    """The hot path: one single-part message below BORROW_FROM, limits already looked at. 0 or -1 (no memory)."""
+    cdef uint8_t* p = byteq_room(&o.q, size + 9)
+    cdef size_t n
+    if p == NULL:
+        return -1
+    if size < 256:
+        p[0] = 0
+        p[1] = <uint8_t>size
+        n = 2
+    else:
+        p[0] = 2
+        p[1] = p[2] = p[3] = p[4] = 0
+        p[5] = <uint8_t>(size >> 24)
+        p[6] = <uint8_t>(size >> 16)
+        p[7] = <uint8_t>(size >> 8)
+        p[8] = <uint8_t>size
+        n = 9
+    if lenring_push(&o.lens, <uint64_t>(n + size) << LEN_SHIFT) < 0:
+        return -1
+    memcpy(p + n, data, size)
+    byteq_commit(&o.q, n + size)
+    o.nmsgs += 1
+    o.books.accepted += 1
+    return 0
+
+
+# --- incoming ------------------------------------------------------------------------------------
+cdef int inq_room(inq* i, size_t want) noexcept nogil         # before a read, under the lock: 0 or -ENOMEM
+cdef size_t inq_space(inq* i, uint8_t** dst) noexcept nogil   # [reader] where the next bytes go; 0: no memory
+cdef int inq_got(inq* i, size_t n) noexcept nogil             # [reader] n bytes were put there: walk. 0, -EPROTO, -EMSGSIZE, -ENOMEM
+cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) noexcept nogil  # [reader] a frame decoded elsewhere
+cdef bint inq_next_command(inq* i, part* p) noexcept nogil    # under the lock, by the reader: each command once, in order
+cdef int inq_publish(inq* i) noexcept nogil                   # under the lock, by the reader: messages become poppable; policy applied
+cdef bint inq_peek(inq* i, part* p) noexcept nogil            # the frame at the head; False when there is none
+cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil   # remove it; with take, the owner's reference is the caller's
+cdef void inq_skip_message(inq* i) noexcept nogil              # drop the rest of the message that was begun, or the next whole one
+cdef void inq_reset(inq* i) noexcept nogil                     # the connection is gone: drop what is not complete
+cdef void inq_free(inq* i) noexcept nogil
+
+cdef inline bint inq_ready(inq* i) noexcept nogil:
+    return i.nmsgs != 0 or i.open

@@ -1,0 +1,632 @@
+"""Stream queues: encoding on the way out, walking on the way in, policies at the high-water mark."""
+
+from libc.errno cimport EAGAIN, EMSGSIZE, ENOMEM, EPROTO
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memmove, memset
+
+from .buffer cimport (FRAME_REF, REF_RECORD, byteq, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut,
+                      byteq_free, byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room,
+                      chunk, linear_free, linear_room)
+from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free
+from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST,
+                      below_half, over_limit, policy_blocks)
+from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
+                       block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size)
+from .ring cimport LEN_CONTROL, LEN_SHIFT, lenring_count, lenring_free, lenring_front, lenring_pop, lenring_push
+from .zmtp cimport FRAME_LONG, frame_head, frame_header, get_be64, parse_header, put_be64
+
+
+# --- outgoing ------------------------------------------------------------------------------------
+
+cdef int _push_frame(outq* o, zmsg* m, uint8_t flags, size_t* total) noexcept nogil:
+    cdef size_t size = zmsg_size(m)
+    cdef size_t h
+    cdef uint8_t* p
+    cdef bint borrow = size >= BORROW_FROM and m.kind >= MK_BLOCK
+    p = byteq_room(&o.q, 9 if borrow else size + 9)
+    if p == NULL:
+        return -ENOMEM
+    h = frame_header(p, flags, size)
+    total[0] += h + size
+    if not borrow:
+        memcpy(p + h, zmsg_data(m), size)
+        byteq_commit(&o.q, h + size)
+        return 0
+    byteq_commit(&o.q, h)
+    if byteq_ref(&o.q, m.body.ref.data, size, m.body.ref.owner, m.kind) < 0:
+        return -ENOMEM
+    return 1
+
+
+cdef int outq_push(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, uint64_t kind) noexcept nogil:
+    cdef byteq_mark mark
+    cdef size_t total = 0
+    cdef uint32_t i
+    cdef int rc = 0
+    cdef uint32_t borrowed = 0
+    byteq_mark_end(&o.q, &mark)
+    for i in range(npre + n):
+        rc = _push_frame(o, &pre[i] if i < npre else &parts[i - npre],
+                         MSG_MORE if i + 1 < npre + n else 0, &total)
+        if rc < 0:
+            break
+    if rc >= 0 and lenring_push(&o.lens, (<uint64_t>total << LEN_SHIFT) | kind) < 0:
+        rc = -ENOMEM
+    if rc < 0:
+        # Cutting releases what was borrowed, and those references are the caller's still: forget them first.
+        _disown(o, &mark)
+        byteq_cut(&o.q, &mark)
+        return -ENOMEM
+    # From here the queue owns what it borrowed.
+    for i in range(npre + n):
+        if i < npre:
+            if zmsg_size(&pre[i]) >= BORROW_FROM and pre[i].kind >= MK_BLOCK:
+                pre[i].kind = MK_EMPTY
+        elif zmsg_size(&parts[i - npre]) >= BORROW_FROM and parts[i - npre].kind >= MK_BLOCK:
+            parts[i - npre].kind = MK_EMPTY
+    if not kind:
+        o.nmsgs += 1
+    return 0
+
+
+cdef void _disown(outq* o, byteq_mark* mark) noexcept nogil:
+    cdef chunk* c = mark.last.next if mark.last != NULL else o.q.first
+    while c != NULL:
+        if c.cap == 0:
+            c.owner = NULL
+        c = c.next
+
+
+cdef int outq_push_bytes(outq* o, const uint8_t* frames, size_t n, uint64_t kind) noexcept nogil:
+    cdef uint8_t* p = byteq_room(&o.q, n)
+    if p == NULL or lenring_push(&o.lens, (<uint64_t>n << LEN_SHIFT) | kind) < 0:
+        return -ENOMEM
+    memcpy(p, frames, n)
+    byteq_commit(&o.q, n)
+    if not kind:
+        o.nmsgs += 1
+    return 0
+
+
+cdef bint _drop_oldest(outq* o) noexcept nogil:
+    """Make room by dropping the oldest message that no write has begun. False when there is none."""
+    cdef uint64_t item
+    cdef size_t n
+    if o.writing_msgs or o.begun or lenring_count(&o.lens) == 0:
+        return False
+    item = lenring_front(&o.lens)
+    if item & LEN_CONTROL:
+        return False
+    n = <size_t>(item >> LEN_SHIFT)
+    byteq_advance(&o.q, n)
+    byteq_release(&o.q, n)
+    lenring_pop(&o.lens)
+    o.nmsgs -= 1
+    o.books.dropped[DROP_OLDEST] += 1
+    return True
+
+
+cdef int _put_kept(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
+    cdef zmsg small[8]
+    cdef zmsg* all = small
+    cdef uint32_t i
+    cdef int rc = 0
+    if npre + n > 8:
+        all = <zmsg*>malloc((npre + n) * sizeof(zmsg))
+        if all == NULL:
+            return -ENOMEM
+    for i in range(npre):
+        all[i] = pre[i]
+        all[i].facts = NULL
+        rc = zmsg_copy_bytes(&all[i], zmsg_data(&pre[i]), zmsg_size(&pre[i]))
+        if rc < 0:
+            break
+    if rc == 0:
+        for i in range(n):
+            all[npre + i] = parts[i]
+        rc = keeper_put(&o.keep, &o.lim, &o.books, all, npre + n)
+        if rc == 0:
+            for i in range(n):
+                parts[i].kind = MK_EMPTY
+                parts[i].facts = NULL
+        else:
+            for i in range(npre):
+                zmsg_release(&all[i])
+    if all != small:
+        free(all)
+    return rc
+
+
+cdef int outq_put(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
+    cdef int rc
+    if o.lim.policy == POLICY_KEEP_LAST:
+        rc = _put_kept(o, pre, npre, parts, n)
+        if rc == 0:
+            o.nmsgs = lenring_count(&o.lens) + o.keep.count
+            o.books.accepted += 1
+        return rc
+    if over_limit(&o.lim, o.nmsgs, o.q.bytes):
+        o.books.full += not o.full
+        if o.lim.policy == POLICY_DROP_OLDEST:
+            while over_limit(&o.lim, o.nmsgs, o.q.bytes) and _drop_oldest(o):
+                pass
+        elif o.lim.policy == POLICY_DROP_NEWEST:
+            o.books.accepted += 1
+            o.books.dropped[DROP_NEWEST] += 1
+            return PUT_DROPPED
+        else:
+            o.full = True
+            return -EAGAIN
+    rc = outq_push(o, pre, npre, parts, n, 0)
+    if rc == 0:
+        o.books.accepted += 1
+        if over_limit(&o.lim, o.nmsgs, o.q.bytes) and policy_blocks(o.lim.policy):
+            o.full = True
+    return rc
+
+
+cdef void outq_fill(outq* o) noexcept nogil:
+    cdef kept* e
+    while o.keep.count and o.q.unsent < BIG_FRAME:
+        e = keeper_take(&o.keep)
+        if outq_push(o, NULL, 0, e.parts, e.nparts, 0) < 0:
+            o.books.dropped[DROP_MEMORY] += 1
+        kept_free(e)
+    if o.lim.policy == POLICY_KEEP_LAST:
+        o.nmsgs = lenring_count(&o.lens) + o.keep.count
+
+
+cdef void outq_sent(outq* o, size_t n) noexcept nogil:
+    cdef uint64_t item
+    cdef size_t length
+    cdef size_t gone = 0
+    byteq_advance(&o.q, n)
+    o.begun += n
+    while lenring_count(&o.lens):
+        item = lenring_front(&o.lens)
+        length = <size_t>(item >> LEN_SHIFT)
+        if o.begun < length:
+            break
+        o.begun -= length
+        gone += length
+        lenring_pop(&o.lens)
+        if not item & LEN_CONTROL:
+            o.nmsgs -= 1
+            o.books.delivered += 1
+            o.books.bytes += length
+    if gone:
+        byteq_release(&o.q, gone)
+    if o.full and below_half(&o.lim, o.nmsgs, o.q.bytes):
+        o.full = False
+
+
+cdef void outq_rewind(outq* o) noexcept nogil:
+    byteq_rewind(&o.q)
+    o.begun = 0
+    o.writing_msgs = 0
+
+
+cdef void outq_drop_control(outq* o) noexcept nogil:
+    """Only for queues at rest (begun == 0). Rebuilds the queue when control frames lie among messages."""
+    cdef uint32_t n = lenring_count(&o.lens)
+    cdef uint32_t i
+    cdef uint64_t item
+    cdef size_t length
+    cdef bint any = False
+    cdef outq rebuilt
+    cdef uint8_t* p
+    for i in range(n):
+        if o.lens.items[(o.lens.head + i) & (o.lens.cap - 1)] & LEN_CONTROL:
+            any = True
+            break
+    if not any:
+        return
+    memset(&rebuilt, 0, sizeof(outq))
+    for i in range(n):
+        item = lenring_front(&o.lens)
+        length = <size_t>(item >> LEN_SHIFT)
+        if not item & LEN_CONTROL:
+            p = byteq_room(&rebuilt.q, length)
+            if p == NULL or lenring_push(&rebuilt.lens, item) < 0:
+                o.books.dropped[DROP_MEMORY] += 1
+                o.nmsgs -= 1
+            else:
+                byteq_copy_out(&o.q, 0, p, length)
+                byteq_commit(&rebuilt.q, length)
+        byteq_advance(&o.q, length)
+        byteq_release(&o.q, length)
+        lenring_pop(&o.lens)
+    byteq_free(&o.q)
+    lenring_free(&o.lens)
+    o.q = rebuilt.q
+    o.lens = rebuilt.lens
+
+
+cdef void outq_clear(outq* o, int reason) noexcept nogil:
+    o.books.dropped[reason] += o.nmsgs
+    o.nmsgs = 0
+    o.begun = 0
+    o.writing_msgs = 0
+    o.full = False
+    keeper_clear(&o.keep)
+    byteq_free(&o.q)
+    lenring_free(&o.lens)
+
+
+cdef void outq_free(outq* o) noexcept nogil:
+    keeper_clear(&o.keep)
+    byteq_free(&o.q)
+    lenring_free(&o.lens)
+
+
+# --- incoming ------------------------------------------------------------------------------------
+
+cdef int inq_room(inq* i, size_t want) noexcept nogil:
+    cdef size_t head = i.b.head
+    cdef int rc = linear_room(&i.b, want)
+    if rc == 0 and head and i.b.head == 0:
+        # The bytes moved down by `head`, or there were none left.
+        i.whole = i.whole - head if i.whole >= head else 0
+        i.commands_from = i.commands_from - head if i.commands_from >= head else 0
+    return rc
+
+
+cdef size_t inq_space(inq* i, uint8_t** dst) noexcept nogil:
+    cdef size_t cap
+    cdef block* b
+    if i.big != NULL:
+        if i.big_got == i.big.cap:
+            cap = i.big.cap * 2
+            if cap > i.big_size:
+                cap = i.big_size
+            b = block_grow(i.big, cap)
+            if b == NULL:
+                return 0
+            i.big = b
+        dst[0] = block_data(i.big) + i.big_got
+        cap = i.big.cap - i.big_got
+        return cap
+    dst[0] = i.b.data + i.b.tail
+    return i.b.cap - i.b.tail
+
+
+cdef inline void _frame_done(inq* i, uint8_t flags, size_t end) noexcept nogil:
+    if flags & MSG_COMMAND:
+        i.fresh_commands += 1
+        if not i.in_message:
+            i.whole = end
+    elif flags & MSG_MORE:
+        i.in_message = True
+    else:
+        i.in_message = False
+        i.fresh_msgs += 1
+        i.whole = end
+
+
+cdef void _put_ref(inq* i, uint8_t flags, size_t size, block* b) noexcept nogil:
+    cdef uint8_t* p = i.b.data + i.b.tail
+    p[0] = (flags & (MSG_MORE | MSG_COMMAND)) | FRAME_LONG | FRAME_REF
+    put_be64(p + 1, size)
+    memcpy(p + 9, &b, sizeof(void*))
+    i.b.tail += REF_RECORD
+    i.b.walk = i.b.tail
+    _frame_done(i, flags, i.b.walk)
+
+
+cdef int inq_got(inq* i, size_t n) noexcept nogil:
+    cdef frame_head fh
+    cdef int h
+    cdef size_t have, cap
+    cdef uint8_t* p
+    cdef block* b
+    i.rx_bytes += n
+    if i.big != NULL:
+        i.big_got += n
+        if i.big_got < i.big_size:
+            return 0
+        b = i.big
+        i.big = NULL
+        _put_ref(i, i.big_flags, i.big_size, b)
+        return 0
+    i.b.tail += n
+    while i.b.walk < i.b.tail:
+        p = i.b.data + i.b.walk
+        have = i.b.tail - i.b.walk
+        h = parse_header(p, have, &fh)
+        if h <= 0:
+            return h
+        if i.max_size >= 0 and fh.size > <uint64_t>i.max_size:
+            return -EMSGSIZE
+        if fh.flags & MSG_COMMAND and fh.flags & MSG_MORE:
+            return -EPROTO
+        if fh.size <= have - h:
+            # the wire's reserved bits are ours from here on
+            p[0] = p[0] & (MSG_MORE | FRAME_LONG | MSG_COMMAND)
+            i.b.walk += h + <size_t>fh.size
+            _frame_done(i, p[0], i.b.walk)
+            continue
+        if fh.size < BIG_FRAME or fh.flags & MSG_COMMAND:
+            if fh.flags & MSG_COMMAND and fh.size > BIG_FRAME:
+                return -EPROTO
+            return 0
+        have -= h
+        cap = BIG_FIRST if have * 2 < BIG_FIRST else have * 2
+        if cap > fh.size:
+            cap = <size_t>fh.size
+        b = block_new(cap)
+        if b == NULL:
+            return -ENOMEM
+        memcpy(block_data(b), p + h, have)
+        i.big = b
+        i.big_size = <size_t>fh.size
+        i.big_got = have
+        i.big_flags = fh.flags
+        i.b.tail = i.b.walk
+        return 0
+    return 0
+
+
+cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) noexcept nogil:
+    """For traffic that does not arrive as version 2 frames (ZMTP 1.0, raw streams, decrypted frames)."""
+    cdef uint8_t* p
+    cdef uint8_t* bigger
+    cdef size_t cap
+    cdef block* b
+    if i.max_size >= 0 and n > <size_t>i.max_size:
+        return -EMSGSIZE
+    if n >= BIG_FRAME:
+        b = block_new(n)
+        if b == NULL:
+            return -ENOMEM
+        memcpy(block_data(b), data, n)
+        if i.b.cap - i.b.tail < REF_RECORD:
+            block_unref(b)
+            return -EAGAIN
+        _put_ref(i, flags, n, b)
+        return 0
+    if i.b.cap - i.b.tail < n + 9:
+        return -EAGAIN
+    p = i.b.data + i.b.tail
+    cap = frame_header(p, flags, n)
+    memcpy(p + cap, data, n)
+    i.b.tail += cap + n
+    i.b.walk = i.b.tail
+    _frame_done(i, flags, i.b.walk)
+    return 0
+
+
+cdef inline size_t _frame_at(inq* i, size_t at, part* p) noexcept nogil:
+    """Read the frame at an offset, internal records included; returns where the next begins."""
+    cdef uint8_t* f = i.b.data + at
+    cdef uint8_t flags = f[0]
+    p.flags = flags & (MSG_MORE | MSG_COMMAND)
+    if not flags & FRAME_LONG:
+        p.size = f[1]
+        p.data = f + 2
+        p.kind = MK_EMPTY
+        return at + 2 + p.size
+    p.size = <size_t>get_be64(f + 1)
+    if flags & FRAME_REF:
+        memcpy(&p.owner, f + 9, sizeof(void*))
+        p.kind = MK_BLOCK
+        p.data = block_data(<block*>p.owner)
+        return at + REF_RECORD
+    p.data = f + 9
+    p.kind = MK_EMPTY
+    return at + 9 + p.size
+
+
+cdef bint inq_next_command(inq* i, part* p) noexcept nogil:
+    if i.fresh_commands == 0:
+        i.commands_from = i.b.walk
+        return False
+    if i.commands_from < i.b.head:
+        i.commands_from = i.b.head
+    while i.commands_from < i.b.walk:
+        i.commands_from = _frame_at(i, i.commands_from, p)
+        if p.flags & MSG_COMMAND:
+            i.fresh_commands -= 1
+            return True
+    i.fresh_commands = 0
+    return False
+
+
+cdef void _forget_range(inq* i, size_t at, size_t end) noexcept nogil:
+    """Release the blocks of the records between two offsets."""
+    cdef part p
+    while at < end:
+        at = _frame_at(i, at, &p)
+        if p.kind == MK_BLOCK:
+            block_unref(<block*>p.owner)
+
+
+cdef uint32_t _refuse_newest(inq* i, uint32_t keep) noexcept nogil:
+    """Keep the first `keep` fresh messages, drop the others: the bytes behind them move down."""
+    cdef size_t at = i.b.pub
+    cdef size_t gone
+    cdef uint32_t seen = 0
+    cdef uint32_t refused = i.fresh_msgs - keep
+    cdef part p
+    while seen < keep:
+        at = _frame_at(i, at, &p)
+        if not p.flags & (MSG_MORE | MSG_COMMAND):
+            seen += 1
+    _forget_range(i, at, i.whole)
+    gone = i.whole - at
+    memmove(i.b.data + at, i.b.data + i.whole, i.b.tail - i.whole)
+    i.b.tail -= gone
+    i.b.walk -= gone
+    i.commands_from = i.commands_from - gone if i.commands_from >= i.whole else at
+    i.whole = at
+    i.fresh_msgs = keep
+    return refused
+
+
+cdef int _keep_published(inq* i) noexcept nogil:
+    """KeepLast on the way in: what has been published moves into the store, newest of each key."""
+    cdef zmsg small[8]
+    cdef zmsg* parts = small
+    cdef zmsg* bigger
+    cdef uint32_t room = 8
+    cdef uint32_t n = 0
+    cdef part p
+    cdef int rc = 0
+    while i.b.head < i.b.pub:
+        i.b.head = _frame_at(i, i.b.head, &p)
+        if p.flags & MSG_COMMAND:
+            if p.kind == MK_BLOCK:
+                block_unref(<block*>p.owner)
+            continue
+        if n == room:
+            bigger = <zmsg*>malloc(room * 2 * sizeof(zmsg))
+            if bigger == NULL:
+                rc = -ENOMEM
+                break
+            memcpy(bigger, parts, n * sizeof(zmsg))
+            if parts != small:
+                free(parts)
+            parts = bigger
+            room *= 2
+        zmsg_init(&parts[n])
+        if p.kind == MK_BLOCK:
+            parts[n].kind = MK_BLOCK
+            parts[n].body.ref.data = p.data
+            parts[n].body.ref.size = p.size
+            parts[n].body.ref.owner = p.owner
+        elif zmsg_copy_bytes(&parts[n], p.data, p.size) < 0:
+            rc = -ENOMEM
+            break
+        parts[n].flags = p.flags & MSG_MORE
+        n += 1
+        if not p.flags & MSG_MORE:
+            if keeper_put(&i.keep, &i.lim, &i.books, parts, n) < 0:
+                rc = -ENOMEM
+                break
+            n = 0
+    if rc < 0:
+        # The one message that there was no memory for is lost, and said so; a connection in this state is closed.
+        i.books.dropped[DROP_MEMORY] += 1
+    while n:
+        n -= 1
+        zmsg_release(&parts[n])
+    if parts != small:
+        free(parts)
+    i.nmsgs = i.keep.count + (1 if i.run != NULL and not i.open else 0)
+    return rc
+
+
+cdef int inq_publish(inq* i) noexcept nogil:
+    cdef uint32_t refused
+    i.books.accepted += i.fresh_msgs
+    if (i.lim.policy == POLICY_DROP_NEWEST and i.lim.messages
+            and i.nmsgs + i.fresh_msgs > i.lim.messages and i.fresh_msgs):
+        refused = _refuse_newest(i, i.lim.messages - i.nmsgs if i.nmsgs < i.lim.messages else 0)
+        i.books.dropped[DROP_NEWEST] += refused
+        i.books.full += 1
+    i.nmsgs += i.fresh_msgs
+    i.fresh_msgs = 0
+    i.b.pub = i.whole
+    if i.nmsgs == 0 and not i.open:
+        # Nothing but commands, which have been looked at.
+        i.b.head = i.b.pub
+        return 0
+    if i.lim.policy == POLICY_KEEP_LAST:
+        return _keep_published(i)
+    if i.lim.policy == POLICY_DROP_OLDEST:
+        while not i.open and i.lim.messages and i.nmsgs > i.lim.messages:
+            inq_skip_message(i)
+            i.books.delivered -= 1
+            i.books.dropped[DROP_OLDEST] += 1
+    elif i.lim.policy != POLICY_DROP_NEWEST:
+        if not i.paused and over_limit(&i.lim, i.nmsgs, i.b.pub - i.b.head):
+            i.paused = True
+            i.books.full += 1
+    return 0
+
+
+cdef bint inq_peek(inq* i, part* p) noexcept nogil:
+    cdef zmsg* m
+    cdef uint8_t* f
+    if i.run != NULL or (i.keep.count and i.b.head >= i.b.pub):
+        if i.run == NULL:
+            i.run = keeper_take(&i.keep)
+            i.run_at = 0
+        m = &i.run.parts[i.run_at]
+        p.data = zmsg_data(m)
+        p.size = zmsg_size(m)
+        p.flags = m.flags
+        p.kind = MK_BLOCK if m.kind == MK_BLOCK else MK_EMPTY
+        p.owner = m.body.ref.owner if m.kind == MK_BLOCK else NULL
+        return True
+    while i.b.head < i.b.pub:
+        f = i.b.data + i.b.head
+        if not f[0] & (FRAME_LONG | MSG_COMMAND):
+            p.flags = f[0]
+            p.size = f[1]
+            p.data = f + 2
+            p.kind = MK_EMPTY
+            p.next = i.b.head + 2 + p.size
+            return True
+        p.next = _frame_at(i, i.b.head, p)
+        if not p.flags & MSG_COMMAND:
+            return True
+        if p.kind == MK_BLOCK:
+            block_unref(<block*>p.owner)
+        i.b.head = p.next
+    return False
+
+
+cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil:
+    cdef bint more = (p.flags & MSG_MORE) != 0
+    if not i.open:
+        i.nmsgs -= 1
+        i.books.delivered += 1
+    i.open = more
+    i.books.bytes += p.size
+    if i.run != NULL:
+        if take and p.kind == MK_BLOCK:
+            i.run.parts[i.run_at].kind = MK_EMPTY
+        i.run_at += 1
+        if not more:
+            kept_free(i.run)
+            i.run = NULL
+        return
+    if p.kind == MK_BLOCK and not take:
+        block_unref(<block*>p.owner)
+    i.b.head = p.next
+    if i.nmsgs == 0 and not more:
+        i.b.head = i.b.pub     # only commands can be left, and they have been looked at
+
+
+cdef void inq_skip_message(inq* i) noexcept nogil:
+    cdef part p
+    while inq_peek(i, &p):
+        inq_pop(i, &p, False)
+        if not p.flags & MSG_MORE:
+            return
+
+
+cdef void inq_reset(inq* i) noexcept nogil:
+    if i.big != NULL:
+        block_unref(i.big)
+        i.big = NULL
+    if i.b.data != NULL:
+        _forget_range(i, i.b.pub, i.b.walk)
+        i.b.tail = i.b.walk = i.whole = i.commands_from = i.b.pub
+    i.in_message = False
+    i.fresh_msgs = 0
+    i.fresh_commands = 0
+
+
+cdef void inq_free(inq* i) noexcept nogil:
+    inq_reset(i)
+    if i.b.data != NULL:
+        _forget_range(i, i.b.head, i.b.pub)
+    if i.run != NULL:
+        kept_free(i.run)
+        i.run = NULL
+    keeper_clear(&i.keep)
+    linear_free(&i.b)
+    i.nmsgs = 0
+    i.open = False

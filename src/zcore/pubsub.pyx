@@ -1,0 +1,422 @@
+"""The strategies of publishers and subscribers; see pubsub.pxd."""
+
+from libc.errno cimport EAGAIN, EINVAL, ENOMEM
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from .inproc cimport link_take
+from .limits cimport DROP_FILTERED, DROP_MEMORY, DROP_NEWEST
+from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
+                       zmsg_move, zmsg_release, zmsg_share, zmsg_size)
+from .pipe cimport BORROW_FROM, inq_peek, inq_pop, outq_room, part
+from .ring cimport msgring_at, msgring_count, msgring_pop, msgring_reserve, msgring_slot
+from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_put, peer_put_control, peer_room, peer_wire_subscribe, routing,
+                       routing_dirty)
+from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked, fantree_match,
+                             fantree_match_exact, fantree_remove, fantree_remove_slot, subtree_add, subtree_has, subtree_match,
+                             subtree_remove, subtree_walk)
+from .zmtp cimport (GROUP_MAX, TYPE_DISH, TYPE_PUB, TYPE_RADIO, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, group_size, put_group, put_subscribe,
+                    subscribe_size)
+
+
+# --- publishing ------------------------------------------------------------------------------------------
+
+cdef int _give(routing* r, peer* p, zmsg* parts, uint32_t n, bint gil, bint last) noexcept nogil:
+    """One subscriber gets one message; by reference where that is cheaper than a copy."""
+    cdef zmsg small[8]
+    cdef zmsg* mine = small
+    cdef uint32_t i
+    cdef int rc
+    cdef bint by_reference = p.kind == PEER_INPROC
+    if last:
+        return peer_put(r, p, NULL, 0, parts, n)
+    if not by_reference:
+        for i in range(n):
+            if zmsg_size(&parts[i]) >= BORROW_FROM:
+                by_reference = True
+                break
+    if not by_reference:
+        return peer_put(r, p, NULL, 0, parts, n)      # copies, and takes nothing
+    if n > 8:
+        mine = <zmsg*>malloc(n * sizeof(zmsg))
+        if mine == NULL:
+            return -ENOMEM
+    for i in range(n):
+        rc = zmsg_share(&mine[i], &parts[i], gil)
+        if rc < 0:
+            n = i
+            break
+    else:
+        rc = peer_put(r, p, NULL, 0, mine, n)
+    for i in range(n):
+        zmsg_release(&mine[i])
+    if mine != small:
+        free(mine)
+    return rc
+
+
+cdef int _deliver(routing* r, const uint32_t* slots, size_t count, zmsg* parts, uint32_t n, bint gil) noexcept nogil:
+    """To the peers in these slots.  XPUB_NODROP: to all of them or to none."""
+    cdef size_t k
+    cdef peer* p
+    cdef int rc
+    if r.opt.xpub_nodrop:
+        for k in range(count):
+            p = r.slots[slots[k]]
+            if p != NULL and not p.gone and p.usable and not peer_room(p):
+                return -EAGAIN
+    for k in range(count):
+        p = r.slots[slots[k]]
+        if p == NULL or p.gone or not p.usable:
+            continue
+        rc = _give(r, p, parts, n, gil, k + 1 == count)
+        if rc == -EAGAIN:
+            _refused(p)
+        elif rc < 0:
+            r.dropped[DROP_MEMORY] += 1
+    return 0
+
+
+cdef void _refused(peer* p) noexcept nogil:
+    # A publisher looks at the queue anew for each message: no waiting until half of it is gone.
+    if p.kind == PEER_STREAM:
+        p.out.full = False
+        p.out.books.accepted += 1
+        p.out.books.dropped[DROP_NEWEST] += 1
+    else:
+        p.lnk.dir[p.side].books.accepted += 1
+        p.lnk.dir[p.side].books.dropped[DROP_NEWEST] += 1
+        p.lnk.dir[p.side].full = False
+
+
+cdef int _deliver_inverted(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil:
+    """INVERT_MATCHING: to everybody whom the last fantree_mark did not mark."""
+    cdef uint32_t k
+    cdef int rc
+    for k in range(r.slots_used):
+        if r.slots[k] != NULL and not fantree_marked(&r.fans, k):
+            rc = _deliver(r, &r.slots[k].slot, 1, parts, n, gil)
+            if rc < 0:
+                return rc
+    return 0
+
+
+cdef int fanout_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil:
+    cdef uint32_t k
+    cdef size_t count
+    if r.npeers == 0:
+        return 0
+    if r.opt.xpub_manual_last_value and r.last_fan_set:
+        r.last_fan_set = False
+        for k in range(r.slots_used):
+            if r.slots[k] != NULL and r.slots[k].routing_id == r.last_fan:
+                return _deliver(r, &k, 1, parts, n, gil)
+        return 0
+    if r.opt.invert_matching:
+        fantree_mark(&r.fans, zmsg_data(&parts[0]), zmsg_size(&parts[0]))
+        return _deliver_inverted(r, parts, n, gil)
+    count = fantree_match(&r.fans, zmsg_data(&parts[0]), zmsg_size(&parts[0]))
+    return _deliver(r, r.fans.out, count, parts, n, gil)
+
+
+cdef int groups_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil:
+    cdef size_t count
+    if n != 2 or zmsg_size(&parts[0]) > GROUP_MAX:
+        return -EINVAL
+    if r.npeers == 0:
+        return 0
+    count = fantree_match_exact(&r.fans, zmsg_data(&parts[0]), zmsg_size(&parts[0]))
+    return _deliver(r, r.fans.out, count, parts, n, gil)
+
+
+cdef int _tell_up(routing* r, peer* p, const uint8_t* topic, size_t n, bint cancel) noexcept nogil:
+    cdef zmsg* m
+    cdef uint8_t* copy
+    if r.type != TYPE_XPUB:
+        return 0
+    if msgring_reserve(&r.upward, 1) < 0:
+        return -ENOMEM
+    copy = <uint8_t*>malloc(n + 1)
+    if copy == NULL:
+        return -ENOMEM
+    copy[0] = 0 if cancel else 1
+    memcpy(copy + 1, topic, n)
+    m = msgring_slot(&r.upward)
+    zmsg_init(m)
+    if zmsg_copy_bytes(m, copy, n + 1) < 0:
+        m.kind = MK_EMPTY
+    free(copy)
+    m.routing_id = p.routing_id if p != NULL else 0
+    return 0
+
+
+cdef int fanout_subscription(routing* r, peer* p, const uint8_t* topic, size_t n, bint cancel) noexcept nogil:
+    cdef int rc
+    if r.opt.xpub_manual:
+        return _tell_up(r, p, topic, n, cancel)
+    if cancel:
+        rc = fantree_remove(&r.fans, p.slot, topic, n)
+        if rc > 0 and (rc & FAN_LAST_OF_TOPIC or r.opt.xpub_verboser):
+            return _tell_up(r, p, topic, n, True)
+    else:
+        rc = fantree_add(&r.fans, p.slot, topic, n)
+        if rc >= 0 and (rc & FAN_NEW_TOPIC or r.opt.xpub_verbose or r.opt.xpub_verboser):
+            return _tell_up(r, p, topic, n, False)
+    return rc if rc < 0 else 0
+
+
+cdef int fanout_group(routing* r, peer* p, const uint8_t* group, size_t n, bint leave) noexcept nogil:
+    cdef int rc
+    if n > GROUP_MAX:
+        return -EINVAL
+    rc = fantree_remove(&r.fans, p.slot, group, n) if leave else fantree_add(&r.fans, p.slot, group, n)
+    return rc if rc < 0 else 0
+
+
+cdef int fanout_manual(routing* r, const uint8_t* topic, size_t n, bint cancel) noexcept nogil:
+    cdef uint32_t k
+    cdef int rc
+    for k in range(r.slots_used):
+        if r.slots[k] != NULL and r.slots[k].routing_id == r.last_fan:
+            if cancel:
+                fantree_remove(&r.fans, k, topic, n)
+                return 0
+            rc = fantree_add(&r.fans, k, topic, n)
+            return rc if rc < 0 else 0
+    return 0
+
+
+cdef struct _gone_arg:
+    routing* r
+
+
+cdef void _lost_topic(const uint8_t* topic, size_t n, void* arg) noexcept nogil:
+    cdef routing* r = (<_gone_arg*>arg).r
+    _tell_up(r, NULL, topic, n, True)
+
+
+cdef void fanout_gone(routing* r, peer* p) noexcept nogil:
+    cdef _gone_arg arg
+    arg.r = r
+    fantree_remove_slot(&r.fans, p.slot, _lost_topic, &arg)
+
+
+cdef void _up_part(routing* r, peer* p, zmsg* m) noexcept nogil:
+    """Hand a part of a user's message to XPUB's queue; m is moved."""
+    cdef zmsg* slot
+    if r.type != TYPE_XPUB or msgring_reserve(&r.upward, 1) < 0:
+        zmsg_release(m)
+        return
+    slot = msgring_slot(&r.upward)
+    zmsg_move(slot, m)
+    slot.routing_id = 0
+
+
+cdef bint _is_subscription(routing* r, const uint8_t* data, size_t n, bint first) noexcept nogil:
+    return n > 0 and data[0] <= 1 and (first or not r.opt.only_first_subscribe)
+
+
+cdef void fanout_take(routing* r, peer* p) noexcept nogil:
+    cdef part at
+    cdef zmsg m
+    cdef bint credit
+    cdef bint first = True
+    if p.kind == PEER_INPROC:
+        while link_take(p.lnk, p.side, &m, &credit):
+            if credit:
+                routing_dirty(r, p)
+            if r.type == TYPE_RADIO:
+                if m.flags & MSG_COMMAND and zmsg_size(&m) > 0:
+                    fanout_group(r, p, zmsg_data(&m) + 1, zmsg_size(&m) - 1, zmsg_data(&m)[0] == 0)
+            elif _is_subscription(r, zmsg_data(&m), zmsg_size(&m), first):
+                fanout_subscription(r, p, zmsg_data(&m) + 1, zmsg_size(&m) - 1, zmsg_data(&m)[0] == 0)
+            else:
+                first = not m.flags & MSG_MORE
+                m.flags &= MSG_MORE
+                _up_part(r, p, &m)
+                continue
+            first = not m.flags & MSG_MORE
+            zmsg_release(&m)
+        return
+    while inq_peek(&p.inn, &at):
+        if r.type != TYPE_RADIO and _is_subscription(r, at.data, at.size, first):
+            fanout_subscription(r, p, at.data + 1, at.size - 1, at.data[0] == 0)
+            inq_pop(&p.inn, &at, False)
+        elif r.type == TYPE_XPUB:
+            zmsg_init(&m)
+            if at.kind == MK_BLOCK:
+                m.kind = MK_BLOCK
+                m.body.ref.data = at.data
+                m.body.ref.size = at.size
+                m.body.ref.owner = at.owner
+            elif zmsg_copy_bytes(&m, at.data, at.size) < 0:
+                r.dropped[DROP_MEMORY] += 1
+            m.flags = at.flags & MSG_MORE
+            inq_pop(&p.inn, &at, True)
+            _up_part(r, p, &m)
+        else:
+            r.dropped[DROP_FILTERED] += 1
+            inq_pop(&p.inn, &at, False)
+        first = not at.flags & MSG_MORE
+
+
+cdef int upward_peek(routing* r, part* out) noexcept nogil:
+    cdef zmsg* m
+    if msgring_count(&r.upward) == 0:
+        return 0
+    m = msgring_at(&r.upward, 0)
+    out.data = zmsg_data(m)
+    out.size = zmsg_size(m)
+    out.flags = m.flags & MSG_MORE
+    out.kind = m.kind if m.kind >= MK_BLOCK else MK_EMPTY
+    out.owner = m.body.ref.owner if m.kind >= MK_BLOCK else NULL
+    return 1
+
+
+cdef void upward_pop(routing* r, part* at, bint take) noexcept nogil:
+    cdef zmsg* m = msgring_at(&r.upward, 0)
+    if m.routing_id:
+        r.last_fan = m.routing_id
+        r.last_fan_set = True
+    if take and m.kind >= MK_BLOCK:
+        m.kind = MK_EMPTY
+    zmsg_release(m)
+    msgring_pop(&r.upward)
+
+
+# --- subscribing -----------------------------------------------------------------------------------------
+
+cdef bint topics_match(routing* r, const uint8_t* data, size_t n) noexcept nogil:
+    return subtree_match(&r.own, data, n) != (r.opt.invert_matching != 0)
+
+
+cdef bint groups_match(routing* r, const uint8_t* group, size_t n) noexcept nogil:
+    return subtree_has(&r.own, group, n) != 0
+
+
+cdef int _tell_peer(routing* r, peer* p, const uint8_t* topic, size_t n, bint cancel) noexcept nogil:
+    """One subscription, or its end, to one publisher; nothing to one that is not there (it gets all when it comes)."""
+    cdef uint8_t small[300]
+    cdef uint8_t* frame = small
+    cdef zmsg m
+    cdef size_t size
+    cdef int rc
+    if p.kind == PEER_INPROC:
+        zmsg_init(&m)
+        frame = <uint8_t*>malloc(n + 1)
+        if frame == NULL:
+            return -ENOMEM
+        frame[0] = 0 if cancel else 1
+        memcpy(frame + 1, topic, n)
+        rc = zmsg_copy_bytes(&m, frame, n + 1)
+        free(frame)
+        if rc < 0:
+            return rc
+        rc = peer_put_control(r, p, NULL, 0, &m)
+        if rc < 0:
+            zmsg_release(&m)
+        return rc if rc == -ENOMEM else 0
+    if p.c == NULL:
+        return 0
+    if p.c.dialect == ZMTP_1_0:
+        return 0          # such a publisher sends everything
+    if r.type == TYPE_DISH:
+        size = group_size(n, cancel)
+    else:
+        size = subscribe_size(n, cancel, p.c.dialect)
+    if size > sizeof(small):
+        frame = <uint8_t*>malloc(size)
+        if frame == NULL:
+            return -ENOMEM
+    if r.type == TYPE_DISH:
+        put_group(frame, topic, n, cancel)
+    else:
+        put_subscribe(frame, topic, n, cancel, p.c.dialect)
+    rc = peer_put_control(r, p, frame, size, NULL)
+    if frame != small:
+        free(frame)
+    return rc
+
+
+cdef int _tell_all(routing* r, const uint8_t* topic, size_t n, bint cancel) noexcept nogil:
+    cdef uint32_t i
+    cdef int rc = 0
+    cdef int one
+    for i in range(r.npeers):
+        if not r.peers[i].gone:
+            one = _tell_peer(r, r.peers[i], topic, n, cancel)
+            if one < 0:
+                rc = one
+    return rc
+
+
+cdef int own_subscribe(routing* r, const uint8_t* topic, size_t n, bint cancel) noexcept nogil:
+    cdef int rc
+    if cancel:
+        rc = subtree_remove(&r.own, topic, n)
+        if rc == 1 or (rc == 0 and r.opt.xsub_verbose_unsubscribe):
+            return _tell_all(r, topic, n, True)
+        return -ENOMEM if rc == -ENOMEM else 0
+    rc = subtree_add(&r.own, topic, n)
+    if rc < 0:
+        return rc
+    return _tell_all(r, topic, n, False)
+
+
+cdef int own_group(routing* r, const uint8_t* group, size_t n, bint leave) noexcept nogil:
+    """-EINVAL: joined already, or not a member (RFC 48)."""
+    cdef int rc
+    if n > GROUP_MAX or (subtree_has(&r.own, group, n) != 0) != leave:
+        return -EINVAL
+    rc = subtree_remove(&r.own, group, n) if leave else subtree_add(&r.own, group, n)
+    return rc if rc < 0 else _tell_all(r, group, n, leave)
+
+
+cdef struct _resend_arg:
+    routing* r
+    peer* p
+    int rc
+
+
+cdef void _resend_one(const uint8_t* topic, size_t n, void* arg) noexcept nogil:
+    cdef _resend_arg* a = <_resend_arg*>arg
+    cdef int rc
+    rc = _tell_peer(a.r, a.p, topic, n, False)
+    if rc < 0:
+        a.rc = rc
+
+
+cdef int own_resend(routing* r, peer* p) noexcept nogil:
+    cdef _resend_arg arg
+    arg.r = r
+    arg.p = p
+    arg.rc = 0
+    subtree_walk(&r.own, _resend_one, &arg)
+    return arg.rc
+
+
+cdef int upstream_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil:
+    """XSUB: a subscription in the form of a message, or a message to all publishers."""
+    cdef const uint8_t* data = zmsg_data(&parts[0])
+    cdef size_t size = zmsg_size(&parts[0])
+    cdef uint32_t i
+    cdef int rc
+    if size > 0 and data[0] <= 1 and n == 1:
+        if data[0] == 1:
+            rc = subtree_add(&r.own, data + 1, size - 1)
+            if rc < 0:
+                return rc
+        else:
+            rc = subtree_remove(&r.own, data + 1, size - 1)
+            if rc != 1 and not r.opt.xsub_verbose_unsubscribe:
+                return 0
+    for i in range(r.npeers):
+        if r.peers[i].gone or (r.peers[i].kind == PEER_STREAM and r.peers[i].c == NULL):
+            continue      # it gets the subscriptions when it comes; other messages have nobody to go to
+        rc = _give(r, r.peers[i], parts, n, gil, False)
+        if rc == -EAGAIN:
+            _refused(r.peers[i])
+        elif rc < 0:
+            return rc
+    return 0

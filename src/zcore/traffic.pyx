@@ -1,0 +1,360 @@
+"""Reading, writing, notifying; see traffic.pxd."""
+
+from .errno_zmq cimport ECANCELED
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+
+from .connection cimport (READ_BUDGET, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn, conn_command, conn_pending, conn_read,
+                          conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
+from .ctx cimport ctx_unref
+from .engine cimport (LEASE_ARMED, LEASE_DORMANT, LEASE_PARKED, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_INBOX,
+                      TODO_SLOW, session, sock)
+from .inproc cimport link_leave
+from .limits cimport POLICY_DISCONNECT
+from .patterns cimport EAGER
+from .pipe cimport inq_next_command, inq_publish, inq_ready, part
+from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy, zq_or32, zq_sub32,
+                        zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
+from .poller cimport poller_close, poller_del
+from .pubsub cimport fanout_group, fanout_subscription, fanout_take
+from .reactor cimport reactor_post
+from .routing cimport (NEWS_GONE, NEWS_READABLE, NEWS_WRITABLE, PEER_INPROC, PEER_STREAM, peer, peer_free, peer_has_input,
+                       peer_room, routing_dirty, routing_readable, routing_remove, routing_writable)
+from .zmtp cimport COMMAND_CANCEL, COMMAND_JOIN, COMMAND_LEAVE, COMMAND_SUBSCRIBE, TYPE_RADIO
+
+cdef enum:
+    INLINE_WRITES = 8         # connections one call writes to by itself; the rest is the reactor's
+    GATHER_FULL = 65536       # bytes that are written without waiting for more
+
+
+# --- references and wake-ups -----------------------------------------------------------------------------
+
+cdef void sock_ref(sock* s) noexcept nogil:
+    zq_add32(&s.refs, 1)
+
+
+cdef void sock_unref(sock* s) noexcept nogil:
+    if zq_sub32(&s.refs, 1) != 1:
+        return
+    if s.wake_open:
+        zq_wakefd_close(&s.wake)
+    if s.signal_open:
+        zq_wakefd_close(&s.signal)
+    if s.set_open:
+        poller_close(&s.set)
+    zq_mutex_destroy(&s.lock)
+    ctx_unref(s.x)
+    free(s)
+
+
+cdef void sock_post(sock* s, uint32_t bits) noexcept nogil:
+    zq_or32(&s.todo, bits)
+    if s.rx != NULL:
+        reactor_post(s.rx, &s.job)
+
+
+cdef bint sock_wants_wake(sock* s) noexcept nogil:
+    return zq_load32(&s.waiters) != 0 or s.signal_open
+
+
+cdef void sock_wake(sock* s) noexcept nogil:
+    if zq_load32(&s.waiters) and s.wake_open and zq_xchg32(&s.wake_raised, 1) == 0:
+        zq_wakefd_signal(&s.wake)
+    if s.signal_open and zq_xchg32(&s.signal_raised, 1) == 0:
+        zq_wakefd_signal(&s.signal)
+
+
+cdef void wakes_run(wakes* w) noexcept nogil:
+    """Sockets that take their input as it comes (publishers) are made to here: their own application may be away."""
+    cdef wakes now
+    cdef int i
+    cdef int rounds = 8
+    while w.n and rounds:
+        rounds -= 1
+        now = w[0]
+        w.n = 0
+        for i in range(now.n):
+            if now.s[i].row.traits & EAGER:
+                zq_lock(&now.s[i].lock)
+                traffic_inbox(now.s[i])
+                traffic_settle(now.s[i], w)
+                zq_unlock(&now.s[i].lock)
+            sock_wake(now.s[i])
+            sock_unref(now.s[i])
+    for i in range(w.n):
+        sock_wake(w.s[i])
+        sock_unref(w.s[i])
+    w.n = 0
+
+
+cdef void _wake_later(sock* s, wakes* w) noexcept nogil:
+    cdef int i
+    for i in range(w.n):
+        if w.s[i] == s:
+            return
+    sock_ref(s)
+    if w.n == WAKES_MAX:
+        sock_wake(s)
+        sock_unref(s)
+        return
+    w.s[w.n] = s
+    w.n += 1
+
+
+# --- inproc ------------------------------------------------------------------------------------------------
+
+cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
+    """Under the caller's own socket lock or none; the other socket's lock is not taken."""
+    cdef peer* q
+    cdef sock* other
+    cdef void* head
+    zq_lock(&p.lnk.lock)
+    q = <peer*>p.lnk.ends[1 - p.side]
+    if q != NULL:
+        other = <sock*>q.owner
+        other.last_cpu = zq_getcpu()
+        if zq_or32(&q.news, news) == 0:
+            while True:
+                head = zq_loadp(<void**>&other.inbox)
+                q.news_next = <peer*>head
+                if zq_casp(<void**>&other.inbox, head, q):
+                    break
+        if sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
+            _wake_later(other, w)
+    zq_unlock(&p.lnk.lock)
+
+
+cdef void traffic_inbox(sock* s) noexcept nogil:
+    cdef peer* p
+    cdef peer* following
+    cdef uint32_t news
+    if zq_loadp(<void**>&s.inbox) == NULL:
+        return
+    p = <peer*>zq_xchgp(<void**>&s.inbox, NULL)
+    while p != NULL:
+        following = p.news_next
+        news = zq_xchg32(&p.news, 0)
+        if p.attached:
+            if news & NEWS_READABLE:
+                if s.row.traits & EAGER:
+                    fanout_take(&s.r, p)
+                else:
+                    routing_readable(&s.r, p)
+            if news & NEWS_WRITABLE:
+                routing_writable(&s.r, p)
+            if news & NEWS_GONE:
+                p.gone = True
+                if not peer_has_input(&s.r, p):
+                    routing_dirty(&s.r, p)
+                else:
+                    routing_readable(&s.r, p)
+        p = following
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+cdef void session_failed(sock* s, session* n, int error) noexcept nogil:
+    if n.c.closing:
+        return
+    n.c.closing = True
+    n.c.error = error
+    if n.in_set:
+        poller_del(&s.set, n.c.fd)
+        n.in_set = False
+    if not n.in_failed:
+        n.in_failed = True
+        n.failed_next = s.failed
+        s.failed = n
+    sock_post(s, TODO_FAILED)
+
+
+cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
+    cdef peer* p = n.p
+    cdef part at
+    cdef part arg
+    cdef int kind
+    n.c.in_busy = False
+    if p == NULL:
+        return
+    while inq_next_command(&p.inn, &at):
+        if conn_command(&n.c, &at, &kind, &arg) < 0:
+            rc = -71      # EPROTO: a malformed command ends the connection, behind what came before it
+            continue
+        if s.row.traits & EAGER:
+            if kind == COMMAND_SUBSCRIBE or kind == COMMAND_CANCEL:
+                if s.type != TYPE_RADIO:
+                    fanout_subscription(&s.r, p, arg.data, arg.size, kind == COMMAND_CANCEL)
+            elif (kind == COMMAND_JOIN or kind == COMMAND_LEAVE) and s.type == TYPE_RADIO:
+                fanout_group(&s.r, p, arg.data, arg.size, kind == COMMAND_LEAVE)
+    if inq_publish(&p.inn) < 0 and rc >= 0:
+        rc = -12          # ENOMEM
+    if s.row.traits & EAGER:
+        fanout_take(&s.r, p)
+    elif inq_ready(&p.inn):
+        routing_readable(&s.r, p)
+    if conn_pending(&n.c, &p.out):
+        routing_dirty(&s.r, p)
+    if p.inn.paused and n.in_set:
+        poller_del(&s.set, n.c.fd)
+        n.in_set = False
+    if rc < 0:
+        session_failed(s, n, rc)
+
+
+cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil:
+    cdef int rc
+    cdef uint64_t before
+    if n.c.in_busy or n.c.closing or not n.active or n.p.inn.paused:
+        return 0
+    if conn_read_begin(&n.c, &n.p.inn) < 0:
+        return 0
+    before = n.p.inn.rx_bytes
+    zq_unlock(&s.lock)
+    rc = conn_read(&n.c, &n.p.inn, budget)
+    zq_lock(&s.lock)
+    traffic_commit(s, n, rc)
+    return n.p.inn.rx_bytes != before
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+cdef inline uint64_t _gather_time(conn* c) noexcept nogil:
+    """How long after a write the next may wait for company: twice what a write costs, 4 to 50 us, in ticks."""
+    cdef uint64_t us = ticks_per_us()
+    cdef uint64_t t = c.write_cost * 2
+    if t < 4 * us:
+        return 4 * us
+    if t > 50 * us:
+        return 50 * us
+    return t
+
+
+cdef void _leave(sock* s, session* n) noexcept nogil:
+    """For the next call, or the reactor's next tick."""
+    if not n.in_flush:
+        n.in_flush = True
+        n.flush_next = s.flush
+        s.flush = n
+    if not s.flush_ticking:
+        s.flush_ticking = True
+        sock_post(s, TODO_FLUSH)
+
+
+cdef int traffic_write(sock* s, session* n) noexcept nogil:
+    cdef int rc
+    cdef bint was_full
+    cdef uint64_t start
+    if n.c.out_busy or n.c.blocked or not n.active or not conn_write_begin(&n.c, &n.p.out):
+        return WRITE_IDLE
+    zq_unlock(&s.lock)
+    start = zq_ticks()
+    conn_write_run(&n.c)
+    zq_lock(&s.lock)
+    n.c.last_write = zq_ticks()
+    n.c.write_cost = n.c.last_write - start
+    was_full = n.p.out.full
+    rc = conn_write_end(&n.c, &n.p.out)
+    if was_full and not n.p.out.full:
+        routing_writable(&s.r, n.p)
+        if sock_wants_wake(s):
+            sock_wake(s)
+    if rc == WRITE_FULL:
+        n.c.blocked = True
+        n.watch_out = True
+        sock_post(s, TODO_BLOCKED)
+        if n.p.out.lim.policy == POLICY_DISCONNECT:
+            sock_post(s, TODO_SLOW)
+    elif rc < 0:
+        session_failed(s, n, rc)
+    return rc
+
+
+cdef void traffic_flush_now(sock* s) noexcept nogil:
+    cdef session* n
+    cdef int rc
+    cdef int rounds = 64
+    while s.flush != NULL and rounds:
+        rounds -= 1
+        n = s.flush
+        s.flush = n.flush_next
+        n.in_flush = False
+        n.flush_next = NULL
+        rc = traffic_write(s, n)
+        while rc == WRITE_MORE and rounds:
+            rounds -= 1
+            rc = traffic_write(s, n)
+        if rc == WRITE_MORE:
+            _leave(s, n)
+
+
+cdef bint traffic_heavy(sock* s) noexcept nogil:
+    cdef peer* p = s.r.dirty
+    while p != NULL:
+        if p.kind == PEER_STREAM and p.out.q.unsent > GATHER_FULL:
+            return True
+        p = p.dirty_next
+    return False
+
+
+cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
+    cdef peer* p
+    cdef session* n
+    cdef int writes = 0
+    cdef int rc
+    cdef uint64_t now
+    while s.r.dirty != NULL:
+        p = s.r.dirty
+        s.r.dirty = p.dirty_next
+        p.dirty = False
+        if p.gone and not peer_has_input(&s.r, p):
+            if p.kind == PEER_STREAM and p.c != NULL:
+                continue      # the reactor has yet to let go of the connection
+            routing_remove(&s.r, p)
+            traffic_bury(s, p)
+            continue
+        if p.kind == PEER_INPROC:
+            peer_notify(p, NEWS_READABLE | NEWS_WRITABLE, w)
+            continue
+        n = <session*>p.c
+        if n == NULL:
+            continue
+        if p.close_wanted:
+            p.close_wanted = False
+            session_failed(s, n, -ECANCELED)
+            continue
+        if not n.active or n.c.closing or n.c.blocked:
+            continue
+        if n.c.out_busy:
+            _leave(s, n)      # whoever writes now has not seen this
+            continue
+        now = zq_ticks()
+        if p.out.q.unsent < GATHER_FULL and (writes >= INLINE_WRITES or now - n.c.last_write < _gather_time(&n.c)):
+            _leave(s, n)
+            continue
+        writes += 1
+        rc = traffic_write(s, n)
+        while rc == WRITE_MORE and n.p != NULL and n.p.out.q.unsent >= GATHER_FULL:
+            rc = traffic_write(s, n)
+        if rc == WRITE_MORE:
+            _leave(s, n)
+
+
+cdef void traffic_bury(sock* s, peer* p) noexcept nogil:
+    """Keep the books of a peer that goes, then free it."""
+    cdef int k
+    s.past_accepted[0] += p.out.books.accepted
+    s.past_delivered[0] += p.out.books.delivered
+    s.past_accepted[1] += p.inn.books.accepted
+    s.past_delivered[1] += p.inn.books.delivered
+    for k in range(7):
+        s.past_dropped[0][k] += p.out.books.dropped[k]
+        s.past_dropped[1][k] += p.inn.books.dropped[k]
+    if p.kind == PEER_INPROC:
+        for k in range(7):
+            s.past_dropped[0][k] += p.lnk.dir[p.side].books.dropped[k]
+        s.past_accepted[0] += p.lnk.dir[p.side].books.accepted
+        s.past_delivered[0] += p.lnk.dir[p.side].books.delivered
+        # From here nobody can put it into our inbox; it may be there already.
+        link_leave(p.lnk, p.side)
+        traffic_inbox(s)
+    peer_free(p)

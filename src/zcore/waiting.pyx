@@ -1,0 +1,207 @@
+"""Spinning, leading and following; see waiting.pxd."""
+
+from libc.errno cimport EAGAIN, EINTR
+from libc.stdint cimport int64_t, uint32_t
+
+from .connection cimport READ_BUDGET, conn_read, conn_read_begin
+from .engine cimport LEASE_DORMANT, LEASE_PARKED, TODO_FLUSH, TODO_GRAVES, TODO_LEASE, session, sock
+from .platform cimport (POLLIN, pollfd, sigset_t, zq_add32, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_now_ns, zq_pause,
+                        zq_ppoll, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_xchg32)
+from .poller cimport poll_event, poller_wait
+from .stream cimport stream_incoming_cpu
+from .traffic cimport sock_post, sock_wake, traffic_commit, traffic_flush_now, traffic_inbox, traffic_read
+
+cdef enum:
+    SPIN_PAYS = 48            # score from which spinning is worth its CPU
+    SPIN_EXPLORE = 512        # below it, one wait in so many spins all the same
+    SPIN_EXPLORE_US = 150     # for longer: a peer that sleeps too answers late
+
+
+cdef int wait_progress(sock* s, size_t budget) noexcept nogil:
+    cdef poll_event ev[16]
+    cdef session* n
+    cdef int k, count
+    cdef int got = 0
+    s.touch += 1
+    if s.nactive == 0 or s.reader_is_reactor or s.leader:
+        return 0
+    if s.only != NULL:
+        return traffic_read(s, s.only, budget)
+    s.leader = True
+    zq_unlock(&s.lock)
+    count = poller_wait(&s.set, ev, 16, 0)
+    zq_lock(&s.lock)
+    for k in range(count if count > 0 else 0):
+        got |= traffic_read(s, <session*>ev[k].tag, budget)
+    _lead_no_more(s)
+    return got
+
+
+cdef void _lead_no_more(sock* s) noexcept nogil:
+    s.leader = False
+    if s.lease == LEASE_DORMANT:
+        s.lease = LEASE_PARKED
+        sock_post(s, TODO_LEASE)
+    if s.graves != NULL:
+        sock_post(s, TODO_GRAVES)
+    if zq_load32(&s.waiters):
+        sock_wake(s)          # one of them leads now
+
+
+cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil:
+    cdef int rc
+    w.s = s
+    w.lead = False
+    w.only = NULL
+    w.n = 0
+    if not s.wake_open:
+        rc = zq_wakefd_open(&s.wake)
+        if rc < 0:
+            return rc
+        s.wake_open = True
+    zq_add32(&s.waiters, 1)
+    if zq_loadp(<void**>&s.inbox) != NULL:
+        zq_sub32(&s.waiters, 1)
+        traffic_inbox(s)
+        return -EAGAIN
+    fds[0].fd = s.wake.rfd
+    fds[0].events = <short>POLLIN
+    fds[0].revents = 0
+    w.n = 1
+    if want & WAIT_IN and s.nactive and not s.reader_is_reactor and not s.leader:
+        w.lead = True
+        s.leader = True
+        s.touch += 1
+        w.only = s.only
+        if w.only != NULL and (w.only.c.closing or w.only.c.in_busy or w.only.p.inn.paused):
+            w.only = NULL
+        fds[1].fd = w.only.c.fd if w.only != NULL else s.set.fd
+        fds[1].events = <short>POLLIN
+        fds[1].revents = 0
+        w.n = 2
+    return w.n
+
+
+cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
+    cdef sock* s = w.s
+    cdef poll_event ev[16]
+    cdef int k, count
+    if fds[0].revents:
+        zq_xchg32(&s.wake_raised, 0)
+        zq_wakefd_drain(&s.wake)
+    zq_sub32(&s.waiters, 1)
+    if w.lead:
+        if fds[1].revents:
+            if w.only != NULL:
+                traffic_read(s, w.only, READ_BUDGET)
+            else:
+                zq_unlock(&s.lock)
+                count = poller_wait(&s.set, ev, 16, 0)
+                zq_lock(&s.lock)
+                for k in range(count if count > 0 else 0):
+                    traffic_read(s, <session*>ev[k].tag, READ_BUDGET)
+        _lead_no_more(s)
+    elif fds[0].revents and zq_load32(&s.waiters):
+        sock_wake(s)
+    traffic_inbox(s)
+
+
+cdef bint _should_spin(sock* s, watch* w, int64_t* budget_ns) noexcept nogil:
+    cdef int cpu
+    if s.spin_us <= 0:
+        return False
+    budget_ns[0] = <int64_t>s.spin_us * 1000
+    if s.spin_score < SPIN_PAYS:
+        s.spin_count += 1
+        if s.spin_count % SPIN_EXPLORE:
+            return False
+        if budget_ns[0] < SPIN_EXPLORE_US * 1000:
+            budget_ns[0] = SPIN_EXPLORE_US * 1000
+    # With the peer on our own CPU it cannot run while we spin.
+    cpu = zq_getcpu()
+    if cpu >= 0:
+        if w.only != NULL:
+            if stream_incoming_cpu(w.only.c.fd) == cpu:
+                return False
+        elif not w.lead and s.last_cpu == cpu:
+            return False
+    return True
+
+
+cdef inline bint _news(sock* s) noexcept nogil:
+    return zq_loadp(<void**>&s.inbox) != NULL or zq_load32(&s.wake_raised) != 0
+
+
+cdef bint _spin(sock* s, watch* w, int64_t end) noexcept nogil:
+    """Without the lock. True when something came."""
+    cdef session* n = w.only
+    cdef uint32_t before
+    cdef int k, rc
+    if n != NULL:
+        # Own the input half for as long as we spin: nobody else has a use for it meanwhile.
+        zq_lock(&s.lock)
+        if n.c.closing or n.c.in_busy or conn_read_begin(&n.c, &n.p.inn) < 0:
+            zq_unlock(&s.lock)
+            return True
+        before = <uint32_t>n.p.inn.rx_bytes
+        zq_unlock(&s.lock)
+        while True:
+            rc = conn_read(&n.c, &n.p.inn, READ_BUDGET)
+            if rc < 0 or <uint32_t>n.p.inn.rx_bytes != before:
+                break
+            if _news(s) or zq_now_ns() > end:
+                break
+            for k in range(8):
+                zq_pause()
+        zq_lock(&s.lock)
+        traffic_commit(s, n, rc)
+        zq_unlock(&s.lock)
+        return rc < 0 or <uint32_t>n.p.inn.rx_bytes != before or _news(s)
+    while not _news(s):
+        for k in range(32):
+            zq_pause()
+        if zq_now_ns() > end:
+            return False
+    return True
+
+
+cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noexcept nogil:
+    cdef pollfd fds[2]
+    cdef watch w
+    cdef int64_t now = 0
+    cdef int64_t budget = 0
+    cdef int64_t left = -1
+    cdef int rc = 0
+    cdef bint spun
+    traffic_flush_now(s)
+    rc = watch_begin(&w, s, want, fds)
+    if rc < 0:
+        return 0 if rc == -EAGAIN else rc
+    rc = 0
+    fds[1].revents = 0
+    if want & WAIT_IN and (w.only != NULL or not w.lead) and _should_spin(s, &w, &budget):
+        now = zq_now_ns()
+        if deadline >= 0 and now + budget > deadline:
+            budget = deadline - now
+        zq_unlock(&s.lock)
+        spun = _spin(s, &w, now + budget)
+        zq_lock(&s.lock)
+        if spun:
+            s.spin_score += (256 - s.spin_score) // 4
+            if zq_load32(&s.wake_raised):
+                fds[0].revents = <short>POLLIN
+            fds[1].revents = 0
+            watch_end(&w, fds)
+            return 0
+        s.spin_score -= s.spin_score // 4
+    zq_unlock(&s.lock)
+    if deadline >= 0:
+        left = deadline - zq_now_ns()
+        if left < 0:
+            left = 0
+    rc = zq_ppoll(fds, w.n, left, mask)
+    zq_lock(&s.lock)
+    watch_end(&w, fds)
+    if rc == 0:
+        return -EAGAIN
+    return -EINTR if rc == -EINTR else 0
