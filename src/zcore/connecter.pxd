@@ -40,7 +40,8 @@ cdef struct proxy_talk:          # exists while a proxy is used
     endpoint proxy
     socks_client client
 
-cdef struct connecter:
+cdef struct connecter:            # all zero: never made, which connecter_close and connecter_reset respect
+    bint made                    # there is something to close
     int state                    # CONNECT_
     int err                      # -errno after CONNECT_FAILED; -EAGAIN: the backlog of an ipc endpoint is full
     endpoint ep                  # own copy

@@ -147,6 +147,7 @@ cdef int connecter_init(connecter* c, const endpoint* ep, const stream_opts* opt
     rc = stream_opts_copy(&c.opts, opts)
     if rc < 0:
         return rc
+    c.made = True
     if over_ip and c.opts.socks != NULL:
         c.talk = <proxy_talk*>calloc(1, sizeof(proxy_talk))
         if c.talk == NULL:
@@ -271,6 +272,8 @@ cdef int _open(const connecter* c, const zq_addr* a, int* fd) noexcept nogil:
         rc = _bind_source(c, fd[0], family)
     if rc == 0:
         rc = zq_connect(fd[0], a)
+    if rc == 0 and zq_is_self_connected(fd[0]):
+        rc = -ECONNREFUSED
     if rc < 0 and rc != -EINPROGRESS:
         zq_close(fd[0])
         fd[0] = -1
@@ -414,6 +417,10 @@ cdef void _await(connecter* c, connect_wait* wait) noexcept nogil:
 
 
 cdef int connecter_step(connecter* c, int64_t now_ns, connect_wait* wait) noexcept nogil:
+    if not c.made:
+        c.err = -EINVAL
+        _await(c, wait)
+        return CONNECT_FAILED
     if c.state == CONNECT_IDLE:
         _begin(c, now_ns)
     if c.state == CONNECT_TRYING:
@@ -438,6 +445,8 @@ cdef int connecter_take_fd(connecter* c) noexcept nogil:
 
 
 cdef void connecter_reset(connecter* c) noexcept nogil:
+    if not c.made:
+        return
     _stop(c)
     zq_close(c.fd)
     c.fd = -1
@@ -446,7 +455,10 @@ cdef void connecter_reset(connecter* c) noexcept nogil:
 
 
 cdef void connecter_close(connecter* c) noexcept nogil:
+    if not c.made:
+        return
     connecter_reset(c)
     free(c.talk)
     c.talk = NULL
     stream_opts_free(&c.opts)
+    c.made = False

@@ -16,7 +16,8 @@ cdef enum:                       # what the owner does after listener_accept
     ACCEPT_LATER = 3             # no descriptors or no memory: stop waiting for a while, or the loop turns for ever
     ACCEPT_BROKEN = 4            # the listener is of no more use
 
-cdef struct listener:
+cdef struct listener:             # all zero: never opened, which listener_close respects
+    bint made                    # there is something to close
     int fd                       # -1: closed
     int transport                # TRANSPORT_
     int family                   # AF_INET, AF_INET6 or AF_UNIX

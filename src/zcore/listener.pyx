@@ -158,6 +158,7 @@ cdef int listener_open(
     rc = stream_opts_copy(&l.opts, opts)
     if rc < 0:
         return rc
+    l.made = True
     if ep.transport != TRANSPORT_TCP and ep.transport != TRANSPORT_WS and ep.transport != TRANSPORT_WSS \
             and ep.transport != TRANSPORT_IPC:
         rc = -EPROTONOSUPPORT
@@ -176,7 +177,7 @@ cdef int listener_open(
 
 cdef int listener_accept(listener* l, accepted* out) noexcept nogil:
     cdef int rc
-    out.fd = zq_accept(l.fd)
+    out.fd = zq_accept(l.fd) if l.made else -EBADF
     if out.fd < 0:
         return out.fd
     if not stream_admits(out.fd, &l.opts):
@@ -208,16 +209,16 @@ cdef int accept_verdict(int rc) noexcept nogil:
 
 
 cdef void listener_close(listener* l) noexcept nogil:
-    if l.fd >= 0:
+    if l.made:
         ipc_file_remove(&l.file)
-        zq_close(l.fd)
-        l.fd = -1
-    stream_opts_free(&l.opts)
+        listener_abandon(l)
 
 
 cdef void listener_abandon(listener* l) noexcept nogil:
+    if not l.made:
+        return
     ipc_file_forget(&l.file)
-    if l.fd >= 0:
-        zq_close(l.fd)
-        l.fd = -1
+    zq_close(l.fd)
+    l.fd = -1
     stream_opts_free(&l.opts)
+    l.made = False

@@ -1,6 +1,4 @@
-"""From hosts to addresses: interfaces of this machine, and names by the system's resolver."""
-
-from libc.stdint cimport uint32_t
+"""What a bound host or a source address stands for on this machine: "*", an address, an interface, a name."""
 
 from zcore.address cimport addr_list
 from zcore.endpoint cimport endpoint
@@ -14,7 +12,3 @@ cdef int lookup_bound(const endpoint* ep, bint ipv6, addr_list* out) noexcept no
 # What a source stands for: "*", a numeric address or an interface, never a name.  Does not block.
 # 0, -ENODEV or -ENOMEM.
 cdef int lookup_source(const endpoint* ep, bint ipv6, addr_list* out) noexcept nogil
-
-# What a name stands for, by the system's resolver, in its order.  Blocks: for bind() and resolver threads.
-# 0; -ENODEV: no such name, no address of an allowed family, or nobody to ask; -ENOMEM; another -errno of the system.
-cdef int lookup_name(const char* name, uint32_t port, bint ipv6, addr_list* out) noexcept nogil

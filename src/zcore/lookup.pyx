@@ -1,8 +1,8 @@
-"""Interfaces by getifaddrs, names by getaddrinfo."""
+"""Interfaces first, then names: as libzmq has it, an interface may be called like a host."""
 
 from libc.errno cimport ENODEV, ENOMEM, errno
 from libc.stdint cimport uint32_t, uint8_t
-from libc.string cimport memset, strcmp
+from libc.string cimport strcmp
 
 from zcore.address cimport (
     AF_INET,
@@ -19,6 +19,7 @@ from zcore.address cimport (
     zq_addr_set_port,
 )
 from zcore.endpoint cimport HOST_ANY, HOST_IPV4, HOST_IPV6
+from zcore.resolver cimport resolve_now, resolve_result, resolve_result_free
 
 cdef extern from "net.h" nogil:
     struct ifaddrs:
@@ -28,19 +29,6 @@ cdef extern from "net.h" nogil:
     int getifaddrs(ifaddrs** out)
     void freeifaddrs(ifaddrs* list)
     unsigned int zq_sockaddr_len(const sockaddr* sa)
-
-    struct addrinfo:
-        int ai_flags
-        int ai_family
-        int ai_socktype
-        unsigned int ai_addrlen
-        sockaddr* ai_addr
-        addrinfo* ai_next
-    int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** out)
-    void freeaddrinfo(addrinfo* list)
-    int EAI_MEMORY
-    int EAI_SYSTEM
-    int SOCK_STREAM
 
 
 cdef inline bint _is_link_local(const zq_addr* a) noexcept nogil:
@@ -75,31 +63,17 @@ cdef int _interface(const char* name, uint32_t port, bint ipv6, addr_list* out) 
     return 0
 
 
-cdef int lookup_name(const char* name, uint32_t port, bint ipv6, addr_list* out) noexcept nogil:
-    cdef addrinfo hints
-    cdef addrinfo* list = NULL
-    cdef addrinfo* one
+cdef int _name(const char* name, uint32_t port, bint ipv6, addr_list* out) noexcept nogil:
+    cdef resolve_result found
     cdef zq_addr a
-    cdef int rc
-    out.n = 0
-    memset(&hints, 0, sizeof(hints))
-    hints.ai_family = AF_UNSPEC if ipv6 else AF_INET
-    hints.ai_socktype = SOCK_STREAM
-    rc = getaddrinfo(name, NULL, &hints, &list)
-    if rc == EAI_MEMORY:
-        return -ENOMEM
-    if rc == EAI_SYSTEM and errno != 0:
-        return -errno
-    if rc != 0:
-        return -ENODEV
-    one = list
-    while one != NULL:
-        zq_addr_copy(&a, one.ai_addr, one.ai_addrlen)
-        if zq_addr_bytes(&a) != NULL:
-            zq_addr_set_port(&a, port)
-            addr_list_add(out, &a)
-        one = one.ai_next
-    freeaddrinfo(list)
+    cdef int rc = resolve_now(name, <int>port, AF_UNSPEC if ipv6 else AF_INET, 0, &found)
+    cdef int i
+    if rc < 0:
+        return -ENOMEM if rc == -ENOMEM else -ENODEV
+    for i in range(found.count):
+        zq_addr_copy(&a, <const sockaddr*>found.addresses[i].storage, found.addresses[i].length)
+        addr_list_add(out, &a)
+    resolve_result_free(&found)
     return 0 if out.n else -ENODEV
 
 
@@ -131,7 +105,7 @@ cdef int lookup_bound(const endpoint* ep, bint ipv6, addr_list* out) noexcept no
     cdef int rc = _local(ep.host, ep.host_kind, ep.port, ipv6, out)
     if rc < 0 or out.n:
         return rc
-    return lookup_name(ep.host, ep.port, ipv6, out)
+    return _name(ep.host, ep.port, ipv6, out)
 
 
 cdef int lookup_source(const endpoint* ep, bint ipv6, addr_list* out) noexcept nogil:

@@ -30,6 +30,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#if (defined(__linux__) || defined(__FreeBSD__)) && !defined(ZQ_PORTABLE)
+#define ZQ_HAVE_ACCEPT4 1
+#endif
 #if defined(__linux__)
 #include <sys/epoll.h>
 #define ZQ_HAVE_ABSTRACT 1
@@ -198,7 +201,7 @@ static inline void zq_close(int fd)
 
 static inline int zq_socket(int family, int type)
 {
-#if defined(SOCK_NONBLOCK) && defined(SOCK_CLOEXEC)
+#if defined(SOCK_NONBLOCK) && defined(SOCK_CLOEXEC) && !defined(ZQ_PORTABLE)
     int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return fd < 0 ? -errno : fd;
 #else
@@ -219,7 +222,7 @@ static inline int zq_accept(int fd)
 {
     int conn;
     do {
-#if defined(__linux__) || defined(__FreeBSD__)
+#if defined(ZQ_HAVE_ACCEPT4)
         conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 #else
         conn = accept(fd, NULL, NULL);
@@ -227,7 +230,7 @@ static inline int zq_accept(int fd)
     } while (conn < 0 && errno == EINTR);
     if (conn < 0)
         return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-#if !defined(__linux__) && !defined(__FreeBSD__)
+#if !defined(ZQ_HAVE_ACCEPT4)
     {
         int rc = zq_tame(conn);
         if (rc < 0) {

@@ -5,9 +5,9 @@ Not for programs: nothing waits, nothing is thread safe, and errors are OSError.
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
-from zcore.address cimport addr_from_numeric, addr_list, addr_list_add, addr_text, cidr, cidr_parse, zq_addr
+from zcore.address cimport addr_from_numeric, addr_list, addr_list_add, cidr, cidr_parse, zq_addr
 from zcore.connecter cimport (
     CONNECT_FAILED,
     CONNECT_IDLE,
@@ -40,7 +40,6 @@ from zcore.listener cimport (
     listener_close,
     listener_open,
 )
-from zcore.lookup cimport lookup_name
 from zcore.platform cimport zq_now_ns
 from zcore.socks cimport SOCKS_FAILED, SOCKS_OPEN, SOCKS_RECV, SOCKS_SEND, socks_client, socks_start, socks_step
 from zcore.stream cimport (
@@ -311,6 +310,23 @@ cdef class Socks:
         return _WAYS[self.way], self.s.n - self.s.done, -self.s.err
 
 
+def never_made():
+    """What the functions make of zeroed structs: (state, errno of step, errno of take, errno of accept)."""
+    cdef connecter c
+    cdef listener l
+    cdef connect_wait wait
+    cdef accepted one
+    memset(&c, 0, sizeof(c))
+    memset(&l, 0, sizeof(l))
+    state = _STATES[connecter_step(&c, 1, &wait)]
+    err = -c.err
+    connecter_reset(&c)
+    connecter_close(&c)
+    listener_close(&l)
+    listener_abandon(&l)
+    return state, err, -connecter_take_fd(&c), -listener_accept(&l, &one)
+
+
 def facts(int fd, bound="", int transport=3):
     """stream_facts of any descriptor; `transport` is a TRANSPORT_ number (tcp)."""
     cdef peer_facts p
@@ -321,19 +337,3 @@ def facts(int fd, bound="", int transport=3):
 
 def incoming_cpu(int fd):
     return stream_incoming_cpu(fd)
-
-
-def resolve(name, int port, bint ipv6=False):
-    """lookup_name: a list of addresses as text.  Raises OSError."""
-    cdef bytes raw = name.encode()
-    cdef addr_list found
-    cdef char buf[64]
-    cdef int rc = lookup_name(raw, port, ipv6, &found)
-    cdef int i
-    if rc < 0:
-        _fail(rc, name)
-    out = []
-    for i in range(found.n):
-        addr_text(&found.at[i], buf, sizeof(buf))
-        out.append(buf.decode("ascii"))
-    return out

@@ -7,6 +7,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from zcore.endpoint import parse
 
 PATH_MAX = 107 if sys.platform.startswith("linux") else 103

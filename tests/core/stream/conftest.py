@@ -1,6 +1,7 @@
 """No test of this folder may leave a descriptor behind."""
 
 import pytest
+
 from zcore.selftest_stream import Listener
 
 from .driver import open_descriptors

@@ -6,6 +6,7 @@ import select
 import socket
 
 import pytest
+
 from zcore.selftest_stream import Connecter, Listener
 
 WANT_IN, WANT_OUT = 1, 2

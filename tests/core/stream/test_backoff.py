@@ -5,6 +5,7 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from zcore.backoff import waits
 
 MS = 1_000_000

@@ -6,7 +6,8 @@ import socket
 import sys
 
 import pytest
-from zcore.selftest_stream import Connecter, Listener, facts
+
+from zcore.selftest_stream import Connecter, Listener, facts, never_made
 
 from .driver import (
     LIMIT,
@@ -154,6 +155,13 @@ def test_ipv6():
         assert drive(connecter) == "open"
         for end in establish(connecter, server):
             end.close()
+
+
+def test_zeroed_structs_are_harmless():
+    """Descriptor 0 is somebody's."""
+    before = os.fstat(0)
+    assert never_made() == ("failed", errno.EINVAL, errno.ENOTCONN, errno.EBADF)
+    assert os.fstat(0).st_ino == before.st_ino
 
 
 # -- names

@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 import pytest
+
 from zcore.selftest_stream import Listener
 
 from .driver import LIMIT, accept, adopt, join, needs_linux, needs_root, refused, talk, wait_readable

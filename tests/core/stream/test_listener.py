@@ -11,8 +11,9 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from zcore.address import canonical, matches
-from zcore.selftest_stream import Connecter, Listener, incoming_cpu, resolve
+from zcore.selftest_stream import Connecter, Listener, incoming_cpu
 
 from .driver import (
     LIMIT,
@@ -135,13 +136,6 @@ def test_first_possible_address_is_bound(listeners):
     assert refused("tcp://name:1", resolved=[("127.0.0.1", port), ("127.0.0.2", 0)]) == errno.EADDRINUSE
     assert refused("tcp://name:1", resolved=[("203.0.113.9", 0)]) == errno.EADDRNOTAVAIL
     assert refused("tcp://name:1", resolved=[]) == errno.EADDRNOTAVAIL
-
-
-def test_names():
-    assert "127.0.0.1" in resolve("localhost", 1)
-    with pytest.raises(OSError) as caught:
-        resolve("no-such-name.invalid", 1)
-    assert caught.value.errno == errno.ENODEV
 
 
 def test_options_reach_both_ends(listeners):

@@ -8,6 +8,7 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from zcore.selftest_stream import Connecter, Socks
 
 from .driver import LIMIT, WANT_IN, adopt, drive, free_port
