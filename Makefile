@@ -57,7 +57,7 @@ $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
 	@touch $@
 
 # Nice to have, as wheels only: what has none for this interpreter is left out and shows as skipped or as no column.
-$(STAMPS)/group-integrations $(STAMPS)/group-peers: $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
+$(STAMPS)/group-integrations $(STAMPS)/group-green $(STAMPS)/group-peers: $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
 	@echo "Installing what pyproject.toml lists under $*"
 	@$(PIP) install --only-binary :all: --group $* 2>/dev/null || echo "Not all of $* exists for this interpreter; going on without."
 	@touch $@
@@ -73,7 +73,9 @@ build: $(STAMPS)/installed
 
 # ---- what people run ---------------------------------------------------------------------------
 
-test: $(STAMPS)/installed $(STAMPS)/group-test $(STAMPS)/group-integrations
+TEST_TOOLS := $(addprefix $(STAMPS)/group-,test integrations green)
+
+test: $(STAMPS)/installed $(TEST_TOOLS)
 	@$(PY) $(PYTEST) $(TESTS)
 
 demo: $(STAMPS)/installed $(STAMPS)/group-demo
@@ -113,7 +115,7 @@ build/asan/site/.stamp: VARIANT_ENV = PYZQ_SANITIZE=address,undefined
 build/tsan/site/.stamp: VARIANT_ENV = PYZQ_SANITIZE=thread
 build/portable/site/.stamp: VARIANT_ENV = PYZQ_CFLAGS=-DZQ_PORTABLE=1
 
-asan tsan portable: %: build/%/site/.stamp $(STAMPS)/installed $(STAMPS)/group-test
+asan tsan portable: %: build/%/site/.stamp $(TEST_TOOLS)
 	@$(RUN_VARIANT) $* $(PYTEST) $(SANITIZED_TESTS)
 
 # ---- release -----------------------------------------------------------------------------------
