@@ -233,10 +233,9 @@ def test_curve_hides_and_protects(world, curve_pair):
     with Adversary(world.bind(server, "tcp")) as relay:
         client.connect(relay.endpoint)
         talk(client, server)
-        relay.forward.garble_at = relay.forward.passed + 60
+        relay.forward.garble_next = 60
         client.send(b"this message is altered on its way" * 5)
         wait_for(lambda: relay.count == 2, "a new connection")
-        relay.forward.garble_at = None
         relay.cut()
         wait_for(lambda: client.send(b"clean") or server.poll(20), "the way back")
         body = server.recv()

@@ -21,7 +21,8 @@ class Direction:
         self.held = False  # True: nothing passes, nothing is lost
         self.swallow = False  # True: bytes vanish
         self.cut_after = None  # bytes after which the connection is cut
-        self.garble_at = None  # offset of one byte to be inverted
+        self.garble_at = None  # offset of one byte to be inverted, counted from the connection's beginning
+        self.garble_next = None  # the same, counted from the next byte that comes; used once
         self.passed = 0  # bytes so far on this connection
 
 
@@ -155,6 +156,9 @@ class Adversary:
                     return False
             if way.garble_at is not None and way.passed <= way.garble_at < way.passed + len(piece):
                 index = way.garble_at - way.passed
+                piece = piece[:index] + bytes([piece[index] ^ 0xFF]) + piece[index + 1 :]
+            if way.garble_next is not None and len(piece) > way.garble_next:
+                index, way.garble_next = way.garble_next, None
                 piece = piece[:index] + bytes([piece[index] ^ 0xFF]) + piece[index + 1 :]
             try:
                 sent = len(piece) if way.swallow else other.send(piece)
