@@ -5,7 +5,7 @@ Thin Python faces: every call goes straight to the function under test, errors a
 
 import os
 
-from libc.errno cimport ENOMEM
+from libc.errno cimport EBADF, ENOMEM
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
@@ -17,6 +17,9 @@ from zcore.poller_epoll cimport epoll_force_coarse
 from zcore.timers cimport (
     heap_cancel, heap_free, heap_init, heap_next, heap_run, heap_set, timer, timer_heap, timer_init, timer_is_armed
 )
+
+cdef extern from "<unistd.h>" nogil:
+    int dup2(int fd, int number)
 
 IN = POLL_IN
 OUT = POLL_OUT
@@ -65,6 +68,22 @@ cdef class PollerProbe:
 
     def delete(self, int fd):
         _check(poller_del(&self.p, fd))
+
+    def alternate(self, int number, int first, int second, int events, int times):
+        """`number` is made a copy of `first`, added with tag 1 and deleted, then the same with `second` and tag 2;
+        `times` rounds without the GIL.  Another thread may wait meanwhile."""
+        cdef int rc = 0
+        cdef int tag
+        with nogil:
+            for _ in range(times):
+                for tag in range(1, 3):
+                    if rc == 0 and dup2(first if tag == 1 else second, number) < 0:
+                        rc = -EBADF
+                    if rc == 0:
+                        rc = poller_add(&self.p, number, events, <void*><uintptr_t>tag)
+                    if rc == 0:
+                        rc = poller_del(&self.p, number)
+        _check(rc)
 
     def wait(self, int64_t timeout_ns=0, int most=256):
         """List of (tag, events); releases the GIL."""

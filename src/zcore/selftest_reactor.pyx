@@ -43,8 +43,15 @@ cdef extern from *:
         while (n < 0 && errno == EINTR);
         return n > 0;
     }
+    /* Freed memory is filled, and the compiler kept from leaving that out, so that a later use is noticed. */
+    static inline void zq_spoil(void *p, size_t n)
+    {
+        memset(p, 0xDD, n);
+        __asm__ __volatile__("" : : "r"(p) : "memory");
+    }
     """
     int zq_wait_readable(int fd, int ms) nogil
+    void zq_spoil(void* p, size_t n) nogil
     int getaddrinfo(const char* host, const char* port, const addrinfo* hints, addrinfo** out) nogil
     int close(int fd) nogil
     int dup2(int fd, int number) nogil
@@ -98,11 +105,11 @@ cdef struct node:
     int kind
     int index
     probe* home
+    char host[64]              # first: what lies here free() overwrites with its own
     handle h
     timer t
     task k
     resolve_request* request
-    char host[64]
     int port
     int family
     int flags
@@ -122,7 +129,7 @@ cdef struct record:
 cdef struct probe:
     reactor* r
     node* nodes[MAX_NODES]
-    int count
+    uint32_t count             # atomic
     zq_mutex lock              # covers the log
     record* log
     size_t n
@@ -137,7 +144,6 @@ cdef struct command:
     action* script
     int length
     int* results
-    uint32_t done
     zq_wakefd news
 
 
@@ -174,7 +180,7 @@ cdef void _release(probe* p, node* n) noexcept nogil:
         resolve_cancel(n.request)
     p.nodes[n.index] = NULL
     resolve_result_free(&n.answer)
-    memset(n, 0xDD, sizeof(node))
+    zq_spoil(n, sizeof(node))
     free(n)
 
 
@@ -187,7 +193,7 @@ cdef int _execute(probe* p, action* a) noexcept nogil:
         return 0 if zq_wait_readable(<int>a.a, 60000) else -ENOENT
     if a.op == OP_STOP:
         return reactor_stop_join(p.r)
-    if 0 <= a.a < p.count:
+    if 0 <= a.a < zq_load32(&p.count):
         n = p.nodes[a.a]
     if n == NULL:
         return -ENOENT
@@ -285,7 +291,6 @@ cdef void _on_command(task* k) noexcept nogil:
     cdef int i
     for i in range(c.length):
         c.results[i] = _execute(c.home, &c.script[i])
-    zq_store32(&c.done, 1)
     zq_wakefd_signal(&c.news)
 
 
@@ -336,7 +341,7 @@ cdef class ReactorProbe:
         _check(error)
 
     def __dealloc__(self):
-        cdef int i
+        cdef uint32_t i
         zq_wakefd_close(&self.p.news)
         if self.p.r != NULL:
             return     # never stopped: the thread may still use the nodes
@@ -382,20 +387,20 @@ cdef class ReactorProbe:
 
     cdef node* _new(self, int kind) except NULL:
         cdef node* n
-        if self.p.count == MAX_NODES:
+        if self.p.count >= <uint32_t>MAX_NODES:
             raise MemoryError("no more nodes")
         n = <node*>calloc(1, sizeof(node))
         if n == NULL:
             _check(-ENOMEM)
         n.kind = kind
-        n.index = self.p.count
+        n.index = <int>self.p.count
         n.home = &self.p
-        self.p.nodes[self.p.count] = n
-        self.p.count += 1
+        self.p.nodes[n.index] = n
+        zq_store32(&self.p.count, self.p.count + 1)
         return n
 
     cdef node* _at(self, int index) except NULL:
-        if not 0 <= index < self.p.count or self.p.nodes[index] == NULL:
+        if not 0 <= index < <int>self.p.count or self.p.nodes[index] == NULL:
             raise IndexError(index)
         return self.p.nodes[index]
 
@@ -453,8 +458,11 @@ cdef class ReactorProbe:
         task_init(&c.k, _on_command, &c)
         with nogil:
             posted = reactor_post(self.p.r, &c.k)
-            while posted and not zq_wait_readable(c.news.rfd, 1000):
-                pass
+            if posted:
+                # signalled by the last instruction of the reactor's that looks at `c`
+                while not zq_wait_readable(c.news.rfd, 60000):
+                    pass
+                zq_wakefd_drain(&c.news)
         zq_wakefd_close(&c.news)
         if not posted:
             raise RuntimeError("the reactor has ended")

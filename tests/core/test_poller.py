@@ -434,6 +434,36 @@ def test_changes_race_with_a_waiter(p):
         b.close()
 
 
+@pytest.mark.parametrize("mode", [0, ONESHOT])
+def test_an_event_never_meets_the_next_registration_of_its_number(p, mode):
+    """One number stands in turn for a ready descriptor and for a silent one, while another thread waits."""
+    (ready, r_peer), (silent, s_peer), end = socket.socketpair(), socket.socketpair(), socket.socketpair()
+    r_peer.send(b"x")
+    number = os.dup(silent.fileno())
+    p.add(end[0].fileno(), IN, 99)
+    seen = set()
+    failures = []
+
+    def wait():
+        try:
+            while 99 not in seen:
+                seen.update(tag for tag, _ in p.wait(LONG))
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    p.alternate(number, ready.fileno(), silent.fileno(), IN | mode, 20_000)
+    end[1].send(b"x")
+    thread.join(60)
+    assert failures == []
+    assert 99 in seen
+    assert 2 not in seen
+    os.close(number)
+    for s in (ready, r_peer, silent, s_peer, *end):
+        s.close()
+
+
 def test_oneshot_rearmed_by_another_thread_loses_nothing(p, pair):
     """The waiter takes reports, another thread re-arms after each: every round must report."""
     fd = pair[0].fileno()

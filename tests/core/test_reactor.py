@@ -21,26 +21,12 @@ MS = 1_000_000
 SECOND = 1_000_000_000
 FAR = 3600 * SECOND
 LINUX = sys.platform.startswith("linux")
+SANITIZER = os.environ.get("PYZQ_SANITIZER", "")
 
 
 @pytest.fixture(params=poller.available_backends())
 def backend(request):
     return sp.BACKENDS[request.param]
-
-
-@pytest.fixture
-def idle(backend):
-    """A reactor that has not been started."""
-    probe = sr.ReactorProbe(backend)
-    yield probe
-    probe.stop()
-    probe.free()
-
-
-@pytest.fixture
-def r(idle):
-    idle.start()
-    return idle
 
 
 @pytest.fixture
@@ -60,6 +46,21 @@ def pairs():
                 s.close()
             except OSError:
                 pass  # a test's script has closed it
+
+
+@pytest.fixture
+def idle(backend, pairs):
+    """A reactor that has not been started; it ends before the sockets that it watches."""
+    probe = sr.ReactorProbe(backend)
+    yield probe
+    probe.stop()
+    probe.free()
+
+
+@pytest.fixture
+def r(idle):
+    idle.start()
+    return idle
 
 
 @pytest.fixture
@@ -207,6 +208,7 @@ def test_hang_up_of_a_pipe_counts_as_readable(r):
     [(_, _, revents, _)] = r.wait_log(1)
     assert revents & IN
     assert not revents & OUT
+    barrier(r)
     os.close(reading)
 
 
@@ -327,12 +329,12 @@ def test_refusals(r, pairs):
 @pytest.mark.skipif(not LINUX, reason="epoll's refusal")
 def test_refused_change_is_told_once(pairs):
     """The descriptor was closed behind the reactor's back; the change is refused and the owner hears POLL_ERR."""
-    r = sr.ReactorProbe(sp.BACKENDS["epoll"])
-    if poller.default_backend() != "epoll":
+    if "epoll" not in poller.available_backends():
         pytest.skip("no epoll")
+    r = sr.ReactorProbe(sp.BACKENDS["epoll"])
     r.start()
     a, _b = pairs()
-    number = os.dup(a.fileno())
+    number = os.dup2(a.fileno(), 901)  # a number that nobody else takes meanwhile
     h = r.handle(number)
     r.run((sr.SET, h, IN))
     os.close(number)
@@ -574,7 +576,7 @@ def test_counters(r, pairs):
     assert after["timers"] - before["timers"] >= 1
     assert after["events"] - before["events"] >= 1
     assert after["retries"] - before["retries"] == 1
-    assert after["tasks"] - before["tasks"] >= 4
+    assert after["tasks"] - before["tasks"] >= 3
     assert after["loops"] >= after["wakeups"] > before["wakeups"]
     assert after["errors"] == 0
 
@@ -716,13 +718,12 @@ def test_retry_from_its_own_run(r):
 
 def test_a_post_replaces_the_retry(r):
     k = r.task([(sr.NOTE,)])
-    r.run((sr.RETRY, k, FAR))
-    r.post(k)
-    r.wait_log(1)
-    barrier(r)
+    t = r.timer()
+    r.run((sr.RETRY, k, 2 * MS), (sr.POST, k), (sr.TIMER, t, 4 * MS))
+    r.wait_log(2)
     assert r.seen(k)[2] == 1
     r.run((sr.RETRY, k, FAR), (sr.RETRY, k, 0))
-    r.wait_log(2)
+    r.wait_log(3)
     barrier(r)
     assert r.seen(k)[2] == 2
 
@@ -739,16 +740,33 @@ def test_cancelled_retry(r):
 # ---- life ----
 
 
-def test_start_is_idempotent_and_lazy(idle):
-    assert idle.counters()["loops"] == 0
-    threads = [threading.Thread(target=idle.start) for _ in range(8)]
-    before = len(thread_ids())
-    for t in threads:
+@pytest.mark.skipif(not LINUX, reason="reads /proc")
+def test_start_is_idempotent_and_lazy(backend):
+    name = f"once-{backend}"
+    r = sr.ReactorProbe(backend, name=name.encode())
+    starters = [threading.Thread(target=r.start) for _ in range(8)]
+    assert r.counters()["loops"] == 0
+    assert name not in thread_names()
+    for t in starters:
         t.start()
-    for t in threads:
+    for t in starters:
         t.join()
-    idle.run()
-    assert not LINUX or len(thread_ids()) == before + 1
+    r.start()
+    r.run()
+    assert thread_names().count(name) == 1
+    r.stop()
+    r.free()
+
+
+def thread_names():
+    names = []
+    for tid in thread_ids():
+        try:
+            with open(f"/proc/self/task/{tid}/comm") as f:
+                names.append(f.read().strip())
+        except OSError:
+            pass  # it has ended meanwhile
+    return names
 
 
 def thread_ids():
@@ -843,18 +861,25 @@ def test_is_current(r):
 
 
 def test_descriptors_and_threads_are_released(backend):
-    def state():
-        return len(os.listdir("/dev/fd")), len(thread_ids())
+    def descriptors():
+        return len(os.listdir("/dev/fd"))
 
-    before = state()
+    name = f"released-{backend}"
+    before = descriptors()
     for _ in range(5):
-        r = sr.ReactorProbe(backend)
+        r = sr.ReactorProbe(backend, name=name.encode())
         r.start()
         r.run()
         r.stop()
         r.free()
         del r
-    assert state() == before
+    assert descriptors() == before
+    # the system lists a thread for a moment after it has been joined
+    for _ in range(10_000):
+        if name not in thread_names():
+            break
+        os.sched_yield()
+    assert name not in thread_names()
 
 
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
@@ -874,7 +899,7 @@ def test_thread_options(backend):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD, signal.SIGUSR1):
         assert blocked >> (number - 1) & 1
     slack = f"/proc/{tid}/timerslack_ns"
-    if os.path.exists(slack):
+    if os.path.exists(slack) and SANITIZER != "portable":
         with open(slack) as f:
             assert f.read().strip() == "1"
     r.stop()
@@ -932,6 +957,10 @@ def test_never_needs_the_gil(r):
 # ---- fork ----
 
 
+# ThreadSanitizer loses track of threads that a forked child starts, and ends the child.
+no_tsan = pytest.mark.skipif(SANITIZER == "tsan", reason="a forked child starts a thread")
+
+
 def in_child(check):
     """Runs `check` in a forked child; its truth."""
     pid = os.fork()
@@ -964,6 +993,7 @@ def error_of(call):
     return 0
 
 
+@no_tsan
 def test_fork(r, backend, pairs):
     a, b = pairs()
     h = r.handle(a.fileno())
@@ -1005,6 +1035,7 @@ def test_forked_outside_a_child_does_nothing(r):
     r.run()
 
 
+@no_tsan
 def test_fork_while_posts_are_under_way(r):
     """Children forked in the middle of everything can use a reactor of their own."""
     n = r.task()
