@@ -241,10 +241,21 @@ def test_pair_blocks_without_peer(world):
 def test_pair_gets_a_new_peer_when_the_old_one_left(world):
     bound = world.socket(zmq.PAIR)
     endpoint = world.bind(bound, "inproc")
-    for number in range(3):
-        peer = world.socket(zmq.PAIR)
+
+    def join(number):
+        """A new peer, or None while the old one is not quite gone."""
+        peer = world.socket(zmq.PAIR, SNDTIMEO=50)
         peer.connect(endpoint)
-        peer.send(b"%d" % number)
+        try:
+            peer.send(b"%d" % number)
+        except zmq.Again:
+            pass
+        if bound.poll(50):
+            return peer
+        peer.close()
+
+    for number in range(3):
+        peer = wait_for(lambda number=number: join(number), "the new peer being let in")
         assert bound.recv() == b"%d" % number
         bound.send(b"back")
         assert peer.recv() == b"back"
