@@ -47,7 +47,7 @@ cdef struct conn:
     int error             # why; negative errno, or 0
     handshake hs          # [reactor] until it is ready
     bint hs_live          # hs holds memory
-    meta* facts           # properties of the peer, for messages received with copy=False
+    meta* facts           # properties of the peer, until it is attached
     # control frames that go out at the next message boundary [socket lock]
     uint8_t control[CONTROL_ROOM]
     uint32_t control_len

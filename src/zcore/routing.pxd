@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from .connection cimport conn
 from .inproc cimport link
-from .message cimport zmsg
+from .message cimport meta, zmsg
 from .option_table cimport options
 from .pipe cimport inq, outq, part
 from .ring cimport msgring
@@ -60,6 +60,7 @@ cdef struct peer:
     uint8_t side
     uint32_t news         # [atomic]
     peer* news_next       # [atomic]
+    meta* facts           # properties of its connection, the last one; one reference
     void* endpoint        # what made it (the engine's)
     void* owner           # its socket
 
@@ -88,6 +89,7 @@ cdef struct routing:
     uint32_t slots_used
     uint32_t* free_slots
     uint32_t nfree
+    bint resume           # some peer's paused input may go on
     # peers whose queues changed in this call
     peer* dirty
     # the part of an inproc message that is being looked at

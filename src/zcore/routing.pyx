@@ -5,11 +5,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from .inproc cimport link_leave, link_put, link_room, link_take, link_unref, link_waiting
-from .limits cimport DROP_FILTERED, DROP_PEER_GONE
-from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, release_later, zmsg, zmsg_data, zmsg_init,
+from .inproc cimport link_put, link_room, link_take, link_unref, link_waiting
+from .limits cimport DROP_FILTERED, DROP_PEER_GONE, below_half
+from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, meta_unref, release_later, zmsg, zmsg_data, zmsg_init,
                        zmsg_release, zmsg_size)
-from .pipe cimport (inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_put, outq_push_bytes, outq_room)
+from .pipe cimport inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_push_bytes, outq_put, outq_room
 from .platform cimport zq_now_ns
 from .ring cimport LEN_CONTROL, msgring_free
 from .subscriptions cimport fantree_free, fantree_init, subtree_free, subtree_init
@@ -64,6 +64,7 @@ cdef void peer_free(peer* p) noexcept nogil:
         release_later(p.identity_obj)
     if p.lnk != NULL:
         link_unref(p.lnk)
+    meta_unref(p.facts)
     free(p)
 
 
@@ -432,6 +433,9 @@ cdef bint peer_peek(routing* r, peer* p, part* out) noexcept nogil:
 cdef void peer_pop(routing* r, peer* p, part* at, bint take) noexcept nogil:
     if p.kind == PEER_STREAM:
         inq_pop(&p.inn, at, take)
+        if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, p.inn.b.pub - p.inn.b.head):
+            p.inn.paused = False
+            r.resume = True
         return
     if take and r.held.kind >= MK_BLOCK:
         r.held.kind = MK_EMPTY

@@ -464,6 +464,9 @@ cdef int _attach_locked(session* n) noexcept nogil:
             _unmake(s, p)
         return rc
     p.endpoint = n.e
+    meta_unref(p.facts)
+    p.facts = n.c.facts
+    n.c.facts = NULL
     n.p = p
     p.c = &n.c
     p.usable = True

@@ -165,21 +165,21 @@ cdef bint _spin(sock* s, watch* w, int64_t end) noexcept nogil:
     return True
 
 
-cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noexcept nogil:
+cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
     cdef pollfd fds[2]
     cdef watch w
-    cdef int64_t now = 0
+    cdef int64_t now
     cdef int64_t budget = 0
-    cdef int64_t left = -1
-    cdef int rc = 0
+    cdef int rc
     cdef bint spun
+    if not want & WAIT_IN or s.spin_us <= 0:
+        return 0
     traffic_flush_now(s)
     rc = watch_begin(&w, s, want, fds)
     if rc < 0:
-        return 0 if rc == -EAGAIN else rc
-    rc = 0
-    fds[1].revents = 0
-    if want & WAIT_IN and (w.only != NULL or not w.lead) and _should_spin(s, &w, &budget):
+        return rc == -EAGAIN
+    spun = (w.only != NULL or not w.lead) and _should_spin(s, &w, &budget)
+    if spun:
         now = zq_now_ns()
         if deadline >= 0 and now + budget > deadline:
             budget = deadline - now
@@ -188,12 +188,23 @@ cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noe
         zq_lock(&s.lock)
         if spun:
             s.spin_score += (256 - s.spin_score) // 4
-            if zq_load32(&s.wake_raised):
-                fds[0].revents = <short>POLLIN
-            fds[1].revents = 0
-            watch_end(&w, fds)
-            return 0
-        s.spin_score -= s.spin_score // 4
+        else:
+            s.spin_score -= s.spin_score // 4
+    fds[0].revents = <short>POLLIN if zq_load32(&s.wake_raised) else 0
+    fds[1].revents = 0
+    watch_end(&w, fds)
+    return spun
+
+
+cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noexcept nogil:
+    cdef pollfd fds[2]
+    cdef watch w
+    cdef int64_t left = -1
+    cdef int rc
+    traffic_flush_now(s)
+    rc = watch_begin(&w, s, want, fds)
+    if rc < 0:
+        return 0 if rc == -EAGAIN else rc
     zq_unlock(&s.lock)
     if deadline >= 0:
         left = deadline - zq_now_ns()

@@ -1,0 +1,123 @@
+"""A socket's books as Python objects: read on demand from counters that the queues keep anyway."""
+
+from .engine cimport session, sock
+from .inproc cimport half
+from .limits cimport DROP_REASONS, books
+from .platform cimport zq_lock, zq_unlock
+from .routing cimport PEER_INPROC, PEER_STREAM, peer
+from .socket_base cimport SocketBase
+
+REASONS = ("newest", "oldest", "replaced", "peer_gone", "closed", "no_memory", "filtered")
+
+
+cdef dict _side(unsigned long long accepted, unsigned long long delivered, unsigned long long queued, const unsigned long long* dropped):
+    return {
+        "accepted": accepted,
+        "delivered": delivered,
+        "queued": queued,
+        "dropped": {REASONS[k]: dropped[k] for k in range(7) if dropped[k]},
+    }
+
+
+cdef struct _entry:
+    unsigned long long accepted[2]
+    unsigned long long delivered[2]
+    unsigned long long queued[2]
+    unsigned long long dropped[2][7]
+    unsigned long long full
+    unsigned int routing_id
+    unsigned int identity_len
+    unsigned char identity[256]
+    bint connected
+    bint stream
+
+
+cdef void _put(_entry* e, int side, const books* b, unsigned long long queued) noexcept nogil:
+    cdef int k
+    e.accepted[side] = b.accepted
+    e.delivered[side] = b.delivered
+    e.queued[side] = queued
+    for k in range(7):
+        e.dropped[side][k] = b.dropped[k]
+    if side == 0:
+        e.full = b.full
+
+
+cdef void _read(peer* p, _entry* e) noexcept nogil:
+    cdef half* h
+    cdef unsigned int k
+    e.stream = p.kind == PEER_STREAM
+    e.connected = not p.gone and (p.kind == PEER_INPROC or p.c != NULL)
+    e.routing_id = p.routing_id
+    e.identity_len = p.identity_len
+    for k in range(p.identity_len):
+        e.identity[k] = p.identity[k]
+    if p.kind == PEER_STREAM:
+        _put(e, 0, &p.out.books, p.out.nmsgs)
+        _put(e, 1, &p.inn.books, p.inn.nmsgs)
+        return
+    zq_lock(&p.lnk.lock)
+    h = &p.lnk.dir[p.side]
+    _put(e, 0, &h.books, h.nmsgs)
+    h = &p.lnk.dir[1 - p.side]
+    _put(e, 1, &h.books, h.nmsgs)
+    zq_unlock(&p.lnk.lock)
+
+
+def books_of(SocketBase socket):
+    """See `Socket.stats`."""
+    cdef _entry[64] entries
+    cdef _entry total
+    cdef sock* s = socket.s
+    cdef unsigned int at = 0
+    cdef unsigned int n, i
+    cdef int side, k
+    cdef unsigned long long refused
+    peers = []
+    for side in range(2):
+        total.queued[side] = 0
+    while True:
+        socket._enter()
+        s = socket.s
+        if at == 0:
+            for side in range(2):
+                total.accepted[side] = s.past_accepted[side]
+                total.delivered[side] = s.past_delivered[side]
+                for k in range(7):
+                    total.dropped[side][k] = s.past_dropped[side][k]
+            # what never had a queue of its own: nobody to send to, or against the rules of the pattern
+            for k in range(7):
+                refused = s.r.dropped[k]
+                side = 1 if k == 6 else 0
+                if side == 0:
+                    total.dropped[0][k] += refused
+                    total.accepted[0] += refused
+        n = 0
+        while n < 64 and at + n < s.r.npeers:
+            _read(s.r.peers[at + n], &entries[n])
+            n += 1
+        zq_unlock(&s.lock)
+        for i in range(n):
+            for side in range(2):
+                total.accepted[side] += entries[i].accepted[side]
+                total.delivered[side] += entries[i].delivered[side]
+                total.queued[side] += entries[i].queued[side]
+                for k in range(7):
+                    total.dropped[side][k] += entries[i].dropped[side][k]
+            peers.append({
+                "routing_id": entries[i].routing_id,
+                "identity": (<char*>entries[i].identity)[:entries[i].identity_len],
+                "transport": "stream" if entries[i].stream else "inproc",
+                "connected": bool(entries[i].connected),
+                "full": entries[i].full,
+                "send": _side(entries[i].accepted[0], entries[i].delivered[0], entries[i].queued[0], entries[i].dropped[0]),
+                "recv": _side(entries[i].accepted[1], entries[i].delivered[1], entries[i].queued[1], entries[i].dropped[1]),
+            })
+        at += n
+        if n < 64:
+            break
+    return {
+        "send": _side(total.accepted[0], total.delivered[0], total.queued[0], total.dropped[0]),
+        "recv": _side(total.accepted[1], total.delivered[1], total.queued[1], total.dropped[1]),
+        "peers": peers,
+    }

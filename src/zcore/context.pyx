@@ -1,0 +1,179 @@
+"""Contexts: creation, options, and their end."""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t
+from libc.stdlib cimport getenv
+from libc.errno cimport EFAULT, EINTR, EINVAL
+
+from .border cimport check_signals_masked, restore_signals
+from .ctx cimport ctx, ctx_forked, ctx_new, ctx_ref, ctx_unref
+from .lifecycle cimport ctx_all_gone, ctx_stop, spin_default
+from .message cimport release_drain
+from .options cimport (OPT_GET, OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, OPT_TYPE_BYTES, ctx_option_find, ctx_options_get,
+                       ctx_options_set, option_row, option_value)
+from .platform cimport (POLLIN, pollfd, sigset_t, zq_load32, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_wakefd_drain)
+
+from weakref import WeakSet
+
+from zcore.errors import ForkedSocket, OptionTooLate, make_error
+
+IO_THREADS = 1
+
+
+cdef class Context:
+    """A container of sockets and the threads that serve them; see `pyzq.Context`."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.x = NULL
+        self.members = WeakSet()
+
+    def __init__(self, io_threads=1):
+        cdef Context other
+        if isinstance(io_threads, Context):
+            other = io_threads
+            if other.x == NULL or other.closed:
+                raise make_error(EFAULT, "the context is closed")
+            ctx_ref(other.x)
+            self.x = other.x
+            self.shadowing = True
+            self.original = other
+            self.members = WeakSet()
+            return
+        self.x = ctx_new()
+        if self.x == NULL:
+            raise MemoryError
+        try:
+            self.set(IO_THREADS, io_threads)
+        except BaseException:
+            ctx_unref(self.x)
+            self.x = NULL
+            raise
+
+    def __dealloc__(self):
+        if self.x != NULL:
+            with nogil:
+                ctx_unref(self.x)
+
+    @property
+    def underlying(self):
+        """The address of the engine's context: the same for all its shadows."""
+        return <size_t>self.x
+
+    @property
+    def closed(self):
+        """True after `term`, of this object or of the one it is a shadow of."""
+        if self.x == NULL or self.ended:
+            return True
+        return self.shadowing and self.original.closed
+
+    def sockets(self):
+        """The sockets of this context object that are open, as a list."""
+        return [s for s in list(self.members) if not s.closed]
+
+    cdef int _usable(self) except -1:
+        if self.x == NULL or self.closed:
+            raise make_error(EFAULT, "the context is closed")
+        if ctx_forked(self.x):
+            raise make_error(EFAULT, "the context belongs to the parent process", ForkedSocket)
+        return 0
+
+    def set(self, int option, value):
+        """Set an option of the context.
+
+        Raises:
+            ZMQError: EINVAL for an unknown option or a value out of range, or a number of threads that comes too late.
+            TypeError: the value is not of the option's type.
+        """
+        cdef const option_row* row = ctx_option_find(option, OPT_SET)
+        cdef int64_t number = 0
+        cdef const char* data = NULL
+        cdef Py_ssize_t size = 0
+        cdef int rc
+        self._usable()
+        if row != NULL and row.type == OPT_TYPE_BYTES:
+            if isinstance(value, str):
+                value = value.encode("utf-8")
+            if not isinstance(value, bytes):
+                raise TypeError(f"{(<bytes>row.name).decode()} takes bytes, not {type(value).__name__}")
+            data = value
+            size = len(value)
+        elif not isinstance(value, int):
+            raise TypeError(f"options of a context are integers, not {type(value).__name__}: {value!r}")
+        else:
+            number = value
+        zq_lock(&self.x.lock)
+        if self.x.started and row != NULL and option == IO_THREADS:
+            zq_unlock(&self.x.lock)
+            raise make_error(EINVAL, "IO_THREADS must be set before the first socket", OptionTooLate)
+        if data != NULL:
+            rc = ctx_options_set(&self.x.opts, option, data, size, OPT_KIND_BYTES)
+        else:
+            rc = ctx_options_set(&self.x.opts, option, &number, sizeof(number), OPT_KIND_INT64)
+        zq_unlock(&self.x.lock)
+        if rc < 0:
+            name = (<bytes>row.name).decode() if row != NULL else f"option {option}"
+            raise make_error(rc, f"{name} of a context cannot be {value!r}")
+
+    def get(self, int option):
+        """The value of an option of the context.
+
+        Raises:
+            ZMQError: EINVAL for an unknown option or one that can only be set.
+        """
+        cdef option_value v
+        cdef int rc
+        self._usable()
+        zq_lock(&self.x.lock)
+        rc = ctx_options_get(&self.x.opts, option, &v)
+        zq_unlock(&self.x.lock)
+        if rc != 0:
+            raise make_error(rc if rc < 0 else EINVAL, f"a context has no option {option} to be read")
+        if v.kind == OPT_KIND_BYTES:
+            return PyBytes_FromStringAndSize(<const char*>v.data, v.size)
+        return v.number
+
+    def shutdown(self):
+        """Make every blocked or later call on the sockets of the context raise ContextTerminated, at once."""
+        self._usable()
+        with nogil:
+            ctx_stop(self.x)
+
+    def term(self):
+        """End the context: as `shutdown`, then wait until every socket is closed and has sent what LINGER grants it.
+
+        Of a shadow, this ends the shadow alone.
+
+        Raises:
+            what a signal's handler raises; the context can be terminated again then.
+        """
+        cdef sigset_t old
+        cdef pollfd fd
+        cdef bint masked
+        cdef int rc
+        if self.x == NULL or self.ended:
+            return
+        if self.shadowing or ctx_forked(self.x):
+            self.ended = True
+            return
+        with nogil:
+            ctx_stop(self.x)
+        release_drain()
+        while not ctx_all_gone(self.x):
+            masked = check_signals_masked(&old)
+            fd.fd = self.x.gone.rfd
+            fd.events = <short>POLLIN
+            with nogil:
+                rc = zq_ppoll(&fd, 1, -1, &old if masked else NULL)
+                if rc > 0:
+                    zq_wakefd_drain(&self.x.gone)
+            if masked:
+                restore_signals(&old)
+        self.ended = True
+
+
+cdef const char* _budget = getenv(b"PYZQ_SPIN_US")
+if _budget != NULL:
+    try:
+        spin_default(max(0, min(10000, int(<bytes>_budget))))
+    except ValueError:
+        pass

@@ -1,0 +1,430 @@
+"""Proxies: moving messages between sockets without Python.
+
+A proxy is an ordinary user of its sockets: the same locks, the same waits, the same end when the context is terminated.
+It moves whole messages, a bounded number per side and turn, and holds no lock of one socket while it has another's.
+Sources: zmq_proxy(3), zmq_proxy_steerable(3).
+"""
+
+from libc.errno cimport EAGAIN, EINTR
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from .border cimport check_signals_masked, fail, refuse, restore_signals
+from .connection cimport READ_BUDGET
+from .engine cimport TODO_RESUME, sock
+from .errno_zmq cimport EFSM
+from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, release_drain, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
+                       zmsg_move, zmsg_release, zmsg_share, zmsg_size)
+from .patterns cimport RECV_NONE, SEND_NONE, route_can_send, route_peek, route_pop, route_send
+from .pipe cimport part
+from .platform cimport pollfd, sigset_t, zq_load32, zq_lock, zq_ppoll, zq_unlock
+from .routing cimport MK_SHARED
+from .socket_base cimport SocketBase
+from .traffic cimport sock_post, sock_ref, sock_unref, traffic_flush_now, traffic_inbox, traffic_settle, wakes, wakes_run
+from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress, watch, watch_begin, watch_end
+
+cdef enum:
+    BURST = 1000              # messages one side moves before the other has its turn
+
+cdef enum:
+    ACTIVE = 0
+    PAUSED = 1
+    ENDED = 2
+
+cdef struct parcel:           # one message on its way
+    zmsg* parts
+    uint32_t n
+    uint32_t cap
+
+cdef struct flow:             # one direction
+    sock* source
+    sock* target
+    sock* capture
+    parcel cargo              # received, and not sent yet because there was no room
+    bint full
+    uint64_t messages
+    uint64_t bytes
+
+
+cdef void _unload(parcel* c) noexcept nogil:
+    cdef uint32_t k
+    for k in range(c.n):
+        zmsg_release(&c.parts[k])
+    c.n = 0
+
+
+cdef int _take(sock* s, parcel* c, uint64_t* nbytes) noexcept nogil:
+    """[lock] One whole message out of s: 1, 0 nothing there, negative errno."""
+    cdef part p
+    cdef zmsg* bigger
+    cdef zmsg* m
+    cdef int rc
+    while True:
+        rc = route_peek(&s.r, &p)
+        if rc <= 0:
+            return 1 if c.n and rc == 0 else rc
+        if c.n == c.cap:
+            bigger = <zmsg*>realloc(c.parts, (c.cap * 2 + 4) * sizeof(zmsg))
+            if bigger == NULL:
+                return -12
+            c.parts = bigger
+            c.cap = c.cap * 2 + 4
+        m = &c.parts[c.n]
+        zmsg_init(m)
+        if p.kind == MK_BLOCK or p.kind == MK_OBJECT:
+            m.kind = p.kind
+            m.body.ref.data = p.data
+            m.body.ref.size = p.size
+            m.body.ref.owner = p.owner
+            route_pop(&s.r, &p, True)
+        else:
+            if zmsg_copy_bytes(m, p.data, p.size) < 0:
+                return -12
+            route_pop(&s.r, &p, False)
+        m.flags = p.flags & MSG_MORE
+        nbytes[0] += p.size
+        c.n += 1
+        if not p.flags & MSG_MORE:
+            return 1
+
+
+cdef void _leave(sock* s, wakes* w) noexcept nogil:
+    """[lock; let go of]"""
+    if s.r.resume:
+        s.r.resume = False
+        sock_post(s, TODO_RESUME)
+    traffic_settle(s, w)
+    zq_unlock(&s.lock)
+    if w.n:
+        wakes_run(w)
+
+
+cdef int _enter(sock* s) noexcept nogil:
+    zq_lock(&s.lock)
+    if s.closed or zq_load32(&s.fatal):
+        zq_unlock(&s.lock)
+        return -1
+    traffic_inbox(s)
+    return 0
+
+
+cdef int _send(sock* s, parcel* c) noexcept nogil:
+    """The message into s: 0; -EAGAIN: no room; others: it cannot be sent at all. -1: the socket is of no use."""
+    cdef wakes w
+    cdef int rc
+    w.n = 0
+    if _enter(s) < 0:
+        return -1
+    rc = route_send(&s.r, c.parts, c.n, False)
+    _leave(s, &w)
+    return rc
+
+
+cdef int _copy_to(sock* s, parcel* c) noexcept nogil:
+    cdef parcel twin
+    cdef uint32_t k
+    memset(&twin, 0, sizeof(twin))
+    twin.parts = <zmsg*>calloc(c.n, sizeof(zmsg))
+    if twin.parts == NULL:
+        return -12
+    for k in range(c.n):
+        if zmsg_share(&twin.parts[k], &c.parts[k], False) < 0:
+            break
+        twin.n += 1
+    if twin.n == c.n:
+        _send(s, &twin)       # what the listener has no room for, it does not hear
+    _unload(&twin)
+    free(twin.parts)
+    return 0
+
+
+cdef int _pump(flow* f) noexcept nogil:
+    """Move up to a burst: how many messages; negative: a socket is of no use any more."""
+    cdef wakes w
+    cdef int moved = 0
+    cdef int rc
+    cdef bint read = False
+    w.n = 0
+    while moved < BURST:
+        if f.cargo.n == 0:
+            if _enter(f.source) < 0:
+                return -1
+            rc = _take(f.source, &f.cargo, &f.bytes)
+            if rc == 0 and not read:
+                wait_progress(f.source, READ_BUDGET)
+                read = True
+                rc = _take(f.source, &f.cargo, &f.bytes)
+            _leave(f.source, &w)
+            if rc <= 0:
+                return moved
+            f.messages += f.cargo.n
+            read = False
+            if f.capture != NULL:
+                _copy_to(f.capture, &f.cargo)
+        rc = _send(f.target, &f.cargo)
+        if rc == -1:
+            return -1
+        if rc == -EAGAIN:
+            f.full = True
+            return moved
+        f.full = False
+        _unload(&f.cargo)
+        moved += 1
+    return moved
+
+
+cdef class Proxy:
+    """The state of a running proxy; `run` returns when it ends."""
+    cdef flow ahead
+    cdef flow back
+    cdef sock* control
+    cdef bint one_way         # one socket at both ends
+    cdef int state
+    cdef uint64_t sent_ahead, sent_back, sent_bytes_ahead, sent_bytes_back
+
+    def __cinit__(self, SocketBase frontend, SocketBase backend, capture, control):
+        memset(&self.ahead, 0, sizeof(flow))
+        memset(&self.back, 0, sizeof(flow))
+        self.ahead.source = self.back.target = _held(frontend)
+        self.back.source = self.ahead.target = _held(backend)
+        if capture is not None:
+            self.ahead.capture = self.back.capture = _held(capture)
+        if control is not None:
+            self.control = _held(control)
+        self.one_way = frontend.s == backend.s
+
+    def __dealloc__(self):
+        _unload(&self.ahead.cargo)
+        _unload(&self.back.cargo)
+        free(self.ahead.cargo.parts)
+        free(self.back.cargo.parts)
+        if self.ahead.source != NULL:
+            sock_unref(self.ahead.source)
+        if self.back.source != NULL:
+            sock_unref(self.back.source)
+        if self.ahead.capture != NULL:
+            sock_unref(self.ahead.capture)
+        if self.control != NULL:
+            sock_unref(self.control)
+
+    cdef int _command(self) except -2:
+        """What the control socket says: 1 when something was heard, -1 when it is of no use any more."""
+        cdef parcel c
+        cdef uint64_t nbytes = 0
+        cdef wakes w
+        cdef int rc
+        cdef bytes word
+        w.n = 0
+        memset(&c, 0, sizeof(c))
+        with nogil:
+            rc = _enter(self.control)
+            if rc == 0:
+                rc = _take(self.control, &c, &nbytes)
+                if rc == 0:
+                    wait_progress(self.control, READ_BUDGET)
+                    rc = _take(self.control, &c, &nbytes)
+                _leave(self.control, &w)
+        if rc <= 0:
+            return rc
+        word = (<const char*>zmsg_data(&c.parts[0]))[:zmsg_size(&c.parts[0])]
+        _unload(&c)
+        free(c.parts)
+        if word == b"PAUSE":
+            self.state = PAUSED
+        elif word == b"RESUME":
+            self.state = ACTIVE
+        elif word == b"TERMINATE":
+            self.state = ENDED
+        if word == b"STATISTICS":
+            self._answer([self.ahead.messages, self.ahead.bytes, self.sent_ahead, self.sent_bytes_ahead,
+                          self.back.messages, self.back.bytes, self.sent_back, self.sent_bytes_back])
+        else:
+            self._answer(None)
+        return 1
+
+    cdef _answer(self, numbers):
+        """A REP has to answer, whatever it was asked; the others only a question."""
+        cdef parcel c
+        cdef int k
+        cdef uint64_t v
+        if numbers is None and self.control.type != 4:
+            return
+        memset(&c, 0, sizeof(c))
+        c.n = 8 if numbers is not None else 1
+        c.parts = <zmsg*>calloc(c.n, sizeof(zmsg))
+        if c.parts == NULL:
+            raise MemoryError
+        for k in range(c.n):
+            zmsg_init(&c.parts[k])
+            if numbers is not None:
+                v = numbers[k]
+                zmsg_copy_bytes(&c.parts[k], <const uint8_t*>&v, 8)
+            else:
+                zmsg_copy_bytes(&c.parts[k], b"", 0)
+        with nogil:
+            _send(self.control, &c)
+            _unload(&c)
+            free(c.parts)
+
+    cdef int _sleep(self) except -2:
+        """Until one of the sockets has something to do."""
+        cdef watch[4] ws
+        cdef pollfd[8] fds
+        cdef int[4] at
+        cdef sock* who[4]
+        cdef int[4] want
+        cdef int n = 0
+        cdef int nfds = 0
+        cdef int k, rc
+        cdef int news = 0
+        cdef bint masked
+        cdef sigset_t old
+        if self.state == ACTIVE:
+            who[n] = self.ahead.source
+            want[n] = (0 if self.ahead.full else WAIT_IN) | (WAIT_OUT if self.back.full else 0)
+            n += 1
+            if not self.one_way:
+                who[n] = self.back.source
+                want[n] = (0 if self.back.full else WAIT_IN) | (WAIT_OUT if self.ahead.full else 0)
+                n += 1
+        if self.control != NULL:
+            who[n] = self.control
+            want[n] = WAIT_IN
+            n += 1
+        masked = check_signals_masked(&old)
+        try:
+            with nogil:
+                for k in range(n):
+                    zq_lock(&who[k].lock)
+                    traffic_flush_now(who[k])
+                    ws[k].s = NULL
+                    if who[k].closed or zq_load32(&who[k].fatal):
+                        news = -1
+                    elif news == 0:
+                        rc = _worth_waiting(who[k], want[k])
+                        if rc:
+                            news = rc
+                        else:
+                            rc = watch_begin(&ws[k], who[k], WAIT_IN if want[k] & WAIT_IN else 0, &fds[nfds])
+                            at[k] = nfds
+                            if rc < 0:
+                                ws[k].s = NULL
+                                news = 1
+                            else:
+                                nfds += rc
+                    zq_unlock(&who[k].lock)
+                if news == 0:
+                    rc = zq_ppoll(fds, nfds, -1, &old if masked else NULL)
+                for k in range(n):
+                    if ws[k].s != NULL:
+                        zq_lock(&who[k].lock)
+                        watch_end(&ws[k], &fds[at[k]])
+                        zq_unlock(&who[k].lock)
+        finally:
+            if masked:
+                restore_signals(&old)
+        return news
+
+    def run(self):
+        """Move messages until TERMINATE comes, or a socket is closed or terminated, which is raised."""
+        cdef int a, b
+        cdef int idle
+        cdef uint64_t before
+        while self.state != ENDED:
+            a = b = 0
+            if self.state == ACTIVE:
+                with nogil:
+                    before = self.ahead.messages
+                    a = _pump(&self.ahead)
+                    if not self.one_way and a >= 0:
+                        b = _pump(&self.back)
+                self._count()
+                if a < 0 or b < 0:
+                    self._refuse()
+            release_drain()
+            idle = a == 0 and b == 0
+            if self.control != NULL:
+                while True:
+                    a = self._command()
+                    if a <= 0:
+                        break
+                    idle = False
+                if a < 0 and (self.control.closed or zq_load32(&self.control.fatal)):
+                    refuse(self.control)
+            if idle and self.state != ENDED and self._sleep() < 0:
+                self._refuse()
+
+    cdef _count(self):
+        # what has left: all that was received, but for the message that waits for room
+        cdef uint64_t waiting_bytes
+        cdef uint32_t k
+        waiting_bytes = 0
+        for k in range(self.ahead.cargo.n):
+            waiting_bytes += zmsg_size(&self.ahead.cargo.parts[k])
+        self.sent_ahead = self.ahead.messages - self.ahead.cargo.n
+        self.sent_bytes_ahead = self.ahead.bytes - waiting_bytes
+        waiting_bytes = 0
+        for k in range(self.back.cargo.n):
+            waiting_bytes += zmsg_size(&self.back.cargo.parts[k])
+        self.sent_back = self.back.messages - self.back.cargo.n
+        self.sent_bytes_back = self.back.bytes - waiting_bytes
+
+    cdef _refuse(self):
+        if _useless(self.ahead.source):
+            refuse(self.ahead.source)
+        if _useless(self.back.source):
+            refuse(self.back.source)
+        if self.control != NULL and _useless(self.control):
+            refuse(self.control)
+
+
+cdef bint _useless(sock* s) noexcept:
+    return s.closed or zq_load32(&s.fatal) != 0
+
+
+cdef sock* _held(SocketBase socket) except NULL:
+    socket._enter()
+    zq_unlock(&socket.s.lock)
+    sock_ref(socket.s)
+    return socket.s
+
+
+cdef int _worth_waiting(sock* s, int want) noexcept nogil:
+    """[lock] 1: there is something to do at once."""
+    cdef part p
+    traffic_inbox(s)
+    if want & WAIT_IN and s.row.recv != RECV_NONE and route_peek(&s.r, &p) == 1:
+        return 1
+    if want & WAIT_OUT and route_can_send(&s.r):
+        return 1
+    return 0
+
+
+def proxy(SocketBase frontend not None, SocketBase backend not None, SocketBase capture=None):
+    """Pass messages between two sockets, both ways, until one is closed or its context terminated.
+
+    Args:
+        frontend, backend: the sockets; the same one twice makes it a reflector.
+        capture: gets a copy of each message, if it can take it.
+
+    Raises:
+        ContextTerminated; ZMQError: ENOTSOCK.  What a signal's handler raises.
+
+    Source: zmq_proxy(3).
+    """
+    Proxy(frontend, backend, capture, None).run()
+
+
+def proxy_steerable(SocketBase frontend not None, SocketBase backend not None, SocketBase capture=None,
+                    SocketBase control=None):
+    """A proxy that listens to a control socket (PAIR, SUB or REP): PAUSE, RESUME, TERMINATE, STATISTICS.
+
+    STATISTICS is answered with eight parts of 64-bit unsigned integers in this machine's byte order: parts and bytes
+    received from the frontend, sent to the backend, received from the backend, sent to the frontend.
+
+    Returns when TERMINATE was said.  Raises as `proxy`.
+
+    Source: zmq_proxy_steerable(3).
+    """
+    Proxy(frontend, backend, capture, control).run()

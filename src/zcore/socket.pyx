@@ -1,0 +1,748 @@
+"""Sending and receiving from Python: conversions, waiting, errors.  What happens with the messages is the engine's."""
+
+from cpython.bytes cimport (PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE)
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.list cimport PyList_Append
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from libc.errno cimport EAGAIN, EFAULT, EINTR, EINVAL, ENOENT
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset, strlen
+
+from .border cimport fail, lock_py, refuse
+from .engine cimport TODO_FLUSH, TODO_RESUME, sock
+from .errno_zmq cimport EFSM, ENOTSOCK, ENOTSUP
+from .frame cimport Frame, Hold, frame_of_block, frame_of_object, frame_to_zmsg, hold_buffer, hold_tracker
+from .message cimport (INLINE_MAX, MK_BLOCK, MK_EMPTY, MK_INLINE, MK_OBJECT, MSG_MORE, block, block_unref, meta, release_drain,
+                       release_pending, zmsg, zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_inline, zmsg_set_object,
+                       zmsg_size)
+from .patterns cimport RECV_NONE, SEND_GROUP, SEND_NONE, SINGLE_PART, route_can_send, route_group, route_number, route_peek, route_pop, route_send, route_send_check
+from .pipe cimport part
+from .platform cimport (generation_word, sigset_t, zq_add32, zq_load32, zq_lock, zq_now_ns, zq_sub32, zq_unlock)
+from .routing cimport MK_SHARED, peer
+from .traffic cimport (sock_post, sock_ref, sock_unref, sock_wake, traffic_heavy, traffic_inbox, traffic_settle, wakes,
+                       wakes_run)
+from .socket_base cimport SocketBase, sock_settle, sock_sleep
+from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress
+
+from zcore.accounts import books_of
+from zcore.errors import make_error
+from zcore.polling import zmq_poll  # noqa: F401  part of this module's interface
+from zcore.tracker import FINISHED, MessageTracker
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() nogil
+
+cdef enum:
+    DONTWAIT = 1
+    SNDMORE = 2
+    READ_WITH_GIL = 65536     # bytes one receiving call reads before it would rather let go of the GIL
+    COPY_WITH_GIL = 262144    # bytes that are copied with the GIL held
+    BATCH = 256               # messages of one send_many or recv_many under one lock
+
+
+cdef inline int64_t _deadline(int timeout_ms) noexcept:
+    return -1 if timeout_ms < 0 else zq_now_ns() + <int64_t>timeout_ms * 1000000
+
+
+cdef class Socket(SocketBase):
+    """A socket of the engine: sending and receiving; see `pyzq.Socket`."""
+
+    # --- sending -------------------------------------------------------------------------------------------
+
+    cdef object _to_zmsg(self, object data, bint copy, bint track, zmsg* m):
+        """One part to send; m holds a reference of what it needs.  Returns its tracker."""
+        cdef Py_buffer view
+        cdef Hold hold
+        cdef int rc
+        zmsg_init(m)
+        if PyBytes_CheckExact(data) and (copy or not track):
+            Py_INCREF(data)
+            zmsg_set_object(m, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
+            return FINISHED
+        if isinstance(data, Frame):
+            frame_to_zmsg(<Frame>data, m)
+            return (<Frame>data).tracker
+        if isinstance(data, str):
+            raise TypeError("unicode not allowed, use send_string")
+        if not copy:
+            hold = hold_buffer(data, track)
+            if self.copy_threshold is None or hold.view.len >= self.copy_threshold:
+                Py_INCREF(hold)
+                zmsg_set_object(m, <const uint8_t*>hold.view.buf, hold.view.len, <void*>hold)
+                return hold_tracker(hold)
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        rc = zmsg_copy_bytes(m, <const uint8_t*>view.buf, view.len)
+        PyBuffer_Release(&view)
+        if rc < 0:
+            raise MemoryError
+        return FINISHED
+
+    cdef int _send_msg(self, zmsg* m, int flags) except -1:
+        """One part; what was not taken of it stays the caller's."""
+        cdef sock* s = self.s
+        cdef int rc
+        cdef int64_t deadline = -2
+        cdef bint again = False
+        while True:
+            self._enter()
+            s = self.s
+            traffic_inbox(s)
+            if s.nstage == 0 and not flags & SNDMORE:
+                rc = route_send(&s.r, m, 1, True)
+            else:
+                rc = self._stage_part(m, flags)
+            if rc != -EAGAIN or flags & DONTWAIT:
+                break
+            if deadline == -2:
+                deadline = self._send_deadline()
+            if self._wait_to_send(deadline, again):
+                fail(-EAGAIN)
+            again = True
+        sock_settle(s)
+        if rc < 0:
+            self._send_error(rc)
+        return 0
+
+    cdef int64_t _send_deadline(self):
+        cdef sock* s = self.s
+        return _deadline(s.policy_timeout_ms if s.policy_timeout_ms != -2 else s.opt.sndtimeo)
+
+    cdef int _wait_to_send(self, int64_t deadline, bint again) except -1:
+        """[lock; let go of] What stands in the queues goes first; 1 when the deadline is past."""
+        cdef sock* s = self.s
+        if deadline >= 0 and zq_now_ns() >= deadline:
+            sock_settle(s)
+            return 1
+        if s.r.dirty != NULL:
+            sock_settle(s)
+            return 0
+        return sock_sleep(s, WAIT_OUT, deadline, again)
+
+    cdef object _send_error(self, int rc):
+        if rc == -EFSM:
+            fail(rc, "a REQ receives the reply before it sends again; a REP sends after it has received")
+        if rc == -ENOTSUP:
+            fail(rc, "this type of socket does not send")
+        if rc == -EINVAL:
+            fail(rc, "this type of socket sends single-part messages only, RADIO with a group")
+        fail(rc)
+
+    cdef int _stage_part(self, zmsg* m, int flags):
+        """[lock] Parts wait here until the last one comes; then the message goes as one."""
+        cdef sock* s = self.s
+        cdef uint64_t me = PyThread_get_thread_ident()
+        cdef zmsg* bigger
+        cdef uint32_t k
+        cdef int rc
+        if s.nstage and s.stage_owner != me:
+            return -EAGAIN        # another thread is in the middle of a message
+        if s.nstage == 0:
+            rc = route_send_check(&s.r, m)
+            if rc < 0:
+                return rc
+        if s.nstage == s.stage_cap:
+            bigger = <zmsg*>realloc(s.stage, (s.stage_cap * 2 + 4) * sizeof(zmsg))
+            if bigger == NULL:
+                return -12
+            s.stage = bigger
+            s.stage_cap = s.stage_cap * 2 + 4
+        s.stage[s.nstage] = m[0]
+        s.nstage += 1
+        s.stage_owner = me
+        if flags & SNDMORE:
+            m.kind = MK_EMPTY
+            m.facts = NULL
+            return 0
+        rc = route_send(&s.r, s.stage, s.nstage, True)
+        if rc == -EAGAIN:
+            s.nstage -= 1         # the peer that was to get it is gone: the last part comes again
+            return rc
+        for k in range(s.nstage - 1):
+            zmsg_release(&s.stage[k])
+        m[0] = s.stage[s.nstage - 1]
+        s.nstage = 0
+        sock_wake(s)              # others may have waited for their turn
+        return rc
+
+    cdef int _send_parts(self, zmsg* parts, uint32_t n, int flags) except -1:
+        """A whole message in one critical section."""
+        cdef sock* s = self.s
+        cdef int rc
+        cdef int64_t deadline = -2
+        cdef bint again = False
+        while True:
+            self._enter()
+            s = self.s
+            traffic_inbox(s)
+            if s.nstage and s.stage_owner != PyThread_get_thread_ident():
+                rc = -EAGAIN
+            else:
+                rc = route_send(&s.r, parts, n, True)
+            if rc != -EAGAIN or flags & DONTWAIT:
+                break
+            if deadline == -2:
+                deadline = self._send_deadline()
+            if self._wait_to_send(deadline, again):
+                fail(-EAGAIN)
+            again = True
+        sock_settle(s)
+        if rc < 0:
+            self._send_error(rc)
+        return 0
+
+    def send(self, data, int flags=0, bint copy=True, bint track=False, *, routing_id=None, group=None):
+        """Send one message, or one part of a message.
+
+        Args:
+            data: bytes, a buffer, or a Frame.
+            flags: DONTWAIT (do not wait for room), SNDMORE (another part follows).
+            copy: False sends a buffer from where it is, unless it is below `copy_threshold`.
+            track: with copy=False, return a MessageTracker.
+            routing_id: of the peer (SERVER, PEER).
+            group: of the message (RADIO).
+
+        Raises:
+            Again: there is no room, and DONTWAIT was given or SNDTIMEO is over.
+            ContextTerminated: the context was terminated.
+            ZMQError: EFSM against the pattern's order, EHOSTUNREACH no such peer (ROUTER_MANDATORY, SERVER, PEER),
+                ENOTSUP the type does not send, ENOTSOCK closed.
+            TypeError: `data` has no buffer.
+
+        Source: zmq_send(3).
+        """
+        cdef zmsg m
+        cdef object tracker = None
+        if routing_id is not None or group is not None or self.s == NULL or self.s.row.send == SEND_GROUP:
+            return self._send_addressed(data, flags, copy, track, routing_id, group)
+        if PyBytes_CheckExact(data) and (copy or not track):
+            zmsg_init(&m)
+            Py_INCREF(data)
+            zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
+        else:
+            tracker = self._to_zmsg(data, copy, track, &m)
+        try:
+            self._send_msg(&m, flags)
+        finally:
+            if m.kind == MK_OBJECT:
+                Py_DECREF(<object>m.body.ref.owner)
+            elif m.kind == MK_BLOCK:
+                zmsg_release(&m)
+        if track:
+            return FINISHED if tracker is None else tracker
+        return None
+
+    cdef object _send_addressed(self, data, int flags, bint copy, bint track, routing_id, group):
+        cdef zmsg[2] parts
+        cdef object tracker = None
+        cdef uint32_t first = 1
+        if self.s == NULL:
+            refuse(self.s)
+        tracker = self._to_zmsg(data, copy, track, &parts[1])
+        zmsg_init(&parts[0])
+        try:
+            if routing_id is not None:
+                if not 0 < routing_id <= 0xFFFFFFFF:
+                    fail(-EINVAL, "a routing id is an integer from 1 to 4294967295")
+                parts[1].routing_id = routing_id
+            if self.s.row.send == SEND_GROUP:
+                if flags & SNDMORE:
+                    fail(-EINVAL, "RADIO sends single-part messages only")
+                if group is None:
+                    group = data.group if isinstance(data, Frame) else ""
+                if isinstance(group, str):
+                    group = group.encode("utf-8")
+                if len(group) > 255:
+                    fail(-EINVAL, "a group has at most 255 bytes")
+                if zmsg_copy_bytes(&parts[0], group, len(group)) < 0:
+                    raise MemoryError
+                self._send_parts(parts, 2, flags)
+            else:
+                if group is not None:
+                    fail(-EINVAL, "only RADIO sends to a group")
+                self._send_msg(&parts[1], flags)
+        finally:
+            zmsg_release(&parts[0])
+            zmsg_release(&parts[1])
+        if track:
+            return FINISHED if tracker is None else tracker
+        return None
+
+    def send_multipart(self, msg_parts, int flags=0, bint copy=True, bint track=False, *, routing_id=None, group=None):
+        """Send the parts of one message, all or none.
+
+        Args:
+            msg_parts: a sequence of what `send` takes.
+            flags, copy, track, routing_id, group: as in `send`; with SNDMORE the message goes on after these parts.
+
+        Raises:
+            what `send` raises.
+            TypeError: a part is no buffer; nothing was sent then.
+        """
+        cdef zmsg small[16]
+        cdef zmsg* parts = small
+        cdef uint32_t n, k
+        cdef uint32_t made = 0
+        cdef object tracker
+        cdef list trackers = None
+        if isinstance(msg_parts, (bytes, bytearray, memoryview, str)):
+            raise TypeError(f"send_multipart takes a sequence of parts, not {type(msg_parts).__name__}")
+        cdef object seq = msg_parts if isinstance(msg_parts, (list, tuple)) else list(msg_parts)
+        n = <uint32_t>len(seq)
+        if n == 0:
+            return FINISHED if track else None
+        if self.s == NULL:
+            refuse(self.s)
+        if n == 1 or self.s.row.send == SEND_GROUP or flags & SNDMORE or self.s.nstage:
+            for k in range(n):
+                tracker = self.send(seq[k], flags | SNDMORE if k + 1 < n else flags, copy, track,
+                                    routing_id=routing_id, group=group)
+                if track:
+                    trackers = trackers or []
+                    trackers.append(tracker)
+            return MessageTracker(*trackers) if track else None
+        if n > 16:
+            parts = <zmsg*>malloc(n * sizeof(zmsg))
+            if parts == NULL:
+                raise MemoryError
+        try:
+            for k in range(n):
+                tracker = None
+                try:
+                    tracker = self._to_zmsg(seq[k], copy, track, &parts[k])
+                except TypeError:
+                    shown = repr(seq[k])
+                    raise TypeError(f"Frame {k} ({shown if len(shown) < 32 else shown[:29] + '...'}) does not support "
+                                    "the buffer interface.") from None
+                made += 1
+                if routing_id is not None:
+                    parts[k].routing_id = routing_id
+                if tracker is not None and track:
+                    trackers = trackers or []
+                    trackers.append(tracker)
+            self._send_parts(parts, n, flags)
+        finally:
+            for k in range(made):
+                if parts[k].kind == MK_OBJECT:
+                    Py_DECREF(<object>parts[k].body.ref.owner)
+                    parts[k].kind = MK_EMPTY
+                zmsg_release(&parts[k])
+            if parts != small:
+                free(parts)
+        if track:
+            return MessageTracker(*trackers) if trackers else FINISHED
+        return None
+
+    def send_many(self, messages, int flags=0):
+        """Send many messages with one call.
+
+        Args:
+            messages: an iterable; each item is what `send` takes, or a list or tuple of parts.
+            flags: DONTWAIT stops at the first message for which there is no room.
+
+        Returns:
+            how many were sent.
+
+        Raises:
+            what `send` raises.  With DONTWAIT or SNDTIMEO, Again only when nothing was sent.
+        """
+        cdef object items = messages if isinstance(messages, (list, tuple)) else None
+        cdef object iterator = None if items is not None else iter(messages)
+        cdef list batch
+        cdef Py_ssize_t total = 0
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t sent
+        while True:
+            if items is not None:
+                sent = self._send_batch(items, at, flags, total)
+                at += sent
+                total += sent
+                if at >= len(items):
+                    return total
+                if sent == 0:
+                    return total
+                continue
+            batch = []
+            for item in iterator:
+                batch.append(item)
+                if len(batch) == BATCH:
+                    break
+            if not batch:
+                return total
+            at = 0
+            while at < len(batch):
+                sent = self._send_batch(batch, at, flags, total)
+                at += sent
+                total += sent
+                if sent == 0:
+                    return total
+
+    cdef Py_ssize_t _send_batch(self, object items, Py_ssize_t at, int flags, Py_ssize_t before) except -1:
+        """Up to BATCH items from a list or tuple: how many went; 0 when no more may be waited for."""
+        cdef sock* s
+        cdef zmsg m
+        cdef object item
+        cdef Py_ssize_t n = len(items)
+        cdef Py_ssize_t sent = 0
+        cdef int rc = 0
+        cdef int64_t deadline = -2
+        cdef bint again = False
+        cdef bint plain
+        while True:
+            self._enter()
+            s = self.s
+            traffic_inbox(s)
+            rc = 0
+            while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
+                item = items[at + sent]
+                if not PyBytes_CheckExact(item):
+                    break
+                zmsg_init(&m)
+                Py_INCREF(item)
+                zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), <void*>item)
+                rc = route_send(&s.r, &m, 1, True)
+                if m.kind == MK_OBJECT:
+                    Py_DECREF(item)      # the list has another: nothing is freed under the lock
+                if rc < 0:
+                    break
+                sent += 1
+            if rc == -EAGAIN and not sent and not flags & DONTWAIT:
+                if deadline == -2:
+                    deadline = self._send_deadline()
+                if not self._wait_to_send(deadline, again):
+                    again = True
+                    continue
+                rc = -EAGAIN
+            else:
+                sock_settle(s)
+            break
+        if sent:
+            return sent
+        if rc == -EAGAIN:
+            if before:
+                return 0
+            fail(rc)
+        if rc < 0:
+            self._send_error(rc)
+        # not plain bytes: the general way
+        item = items[at]
+        if isinstance(item, (list, tuple)):
+            self.send_multipart(item, flags)
+        else:
+            self.send(item, flags)
+        return 1
+
+    # --- receiving -----------------------------------------------------------------------------------------
+
+    cdef object _take(self, part* p, bint copy):
+        """[lock, kept] The frame at the head as an object, removed from its queue."""
+        cdef object data
+        cdef sock* s = self.s
+        cdef void** slot
+        cdef block* b
+        cdef size_t size = p.size
+        cdef Frame f
+        cdef meta* facts = NULL
+        cdef peer* who
+        cdef uint32_t number = 0
+        cdef const uint8_t* group
+        cdef int ngroup = 0
+        if not copy:
+            who = s.r.current if s.r.current != NULL else s.r.ready
+            if who != NULL and who.facts != NULL:
+                facts = who.facts
+                zq_add32(&facts.refs, 1)
+            number = route_number(&s.r)
+            ngroup = route_group(&s.r, &group)
+        if p.kind == MK_EMPTY:
+            data = PyBytes_FromStringAndSize(<const char*>p.data, size)
+            route_pop(&s.r, p, False)
+        elif p.kind == MK_SHARED:
+            slot = <void**>p.owner
+            if slot[0] == NULL:
+                data = PyBytes_FromStringAndSize(<const char*>p.data, size)
+                Py_INCREF(data)
+                slot[0] = <void*>data
+            else:
+                data = <object>slot[0]
+            route_pop(&s.r, p, False)
+        elif p.kind == MK_OBJECT:
+            data = <object>p.owner
+            if PyBytes_CheckExact(data) and p.data == <const uint8_t*>PyBytes_AS_STRING(data) \
+                    and <size_t>PyBytes_GET_SIZE(data) == size:
+                route_pop(&s.r, p, True)
+                Py_DECREF(data)           # the queue's reference; ours is held by `data`
+            elif copy:
+                data = PyBytes_FromStringAndSize(<const char*>p.data, size)
+                route_pop(&s.r, p, False)
+            else:
+                f = frame_of_object(data, p.data, size)
+                route_pop(&s.r, p, True)
+                Py_DECREF(data)
+                data = f
+        else:
+            b = <block*>p.owner
+            if copy:
+                data = PyBytes_FromStringAndSize(NULL, size)
+                memcpy(PyBytes_AS_STRING(data), p.data, size)
+                route_pop(&s.r, p, False)
+            else:
+                data = frame_of_block(b, size)
+                (<Frame>data).data = p.data
+                route_pop(&s.r, p, True)
+        s.rcvmore = (p.flags & MSG_MORE) != 0
+        if copy:
+            return data
+        if not isinstance(data, Frame):
+            data = frame_of_object(data, <const uint8_t*>PyBytes_AS_STRING(data), size)
+        f = data
+        f.facts = facts
+        f.more = s.rcvmore
+        f.number = number
+        if ngroup:
+            f.group_name = (<bytes>PyBytes_FromStringAndSize(<const char*>group, ngroup)).decode("utf-8", "surrogateescape")
+        return f
+
+    cdef int _await_input(self, part* p, int64_t deadline, bint dontwait) except -1:
+        """Take the lock and hold it; 1: there is a frame at the head; 0: there is none and no more waiting is allowed."""
+        cdef sock* s
+        cdef int rc
+        cdef bint again = False
+        cdef bint read = False
+        while True:
+            self._enter()
+            s = self.s
+            s.touch += 1
+            traffic_inbox(s)
+            rc = route_peek(&s.r, p)
+            if rc == 0 and not read:
+                # Read what is there: it does not block, so the GIL stays.
+                wait_progress(s, READ_WITH_GIL)
+                read = True
+                rc = route_peek(&s.r, p)
+            if rc != 0:
+                break
+            if dontwait or (deadline >= 0 and zq_now_ns() >= deadline):
+                break
+            if s.r.dirty != NULL:
+                sock_settle(s)
+                continue
+            if sock_sleep(s, WAIT_IN, deadline, again):
+                read = False
+            again = True
+        if rc < 0:
+            sock_settle(s)
+            if rc == -EFSM:
+                fail(rc, "a REQ receives after it has sent; a REP sends the reply before it receives again")
+            if rc == -ENOTSUP:
+                fail(rc, "this type of socket does not receive")
+            fail(rc)
+        return rc
+
+    cdef object _receive(self, int flags, bint copy):
+        cdef part p
+        cdef object data
+        cdef bint waited
+        cdef sock* s
+        if not self._await_input(&p, self._receive_deadline(flags), flags & DONTWAIT):
+            sock_settle(self.s)
+            fail(-EAGAIN)
+        s = self.s
+        try:
+            data = self._take(&p, copy)
+        except BaseException:
+            zq_unlock(&s.lock)
+            raise
+        if (s.signal_open or zq_load32(&s.waiters)) and (s.r.current != NULL or s.r.ready != NULL):
+            sock_wake(s)          # there may be something for those who still wait, or who look at FD
+        if s.r.dirty != NULL or s.r.resume:
+            sock_settle(s)
+        else:
+            zq_unlock(&s.lock)
+        return data
+
+    cdef int64_t _receive_deadline(self, int flags):
+        if self.s == NULL or flags & DONTWAIT or self.s.opt.rcvtimeo < 0:
+            return -1
+        return _deadline(self.s.opt.rcvtimeo)
+
+    def recv(self, int flags=0, bint copy=True, bint track=False):
+        """Receive one part of a message.
+
+        Args:
+            flags: DONTWAIT (do not wait).
+            copy: False returns a Frame over memory of the engine's, without a copy.
+            track: as in `Frame`.
+
+        Raises:
+            Again: there is no message, and DONTWAIT was given or RCVTIMEO is over.
+            ContextTerminated: the context was terminated.
+            ZMQError: EFSM against the pattern's order, ENOTSUP the type does not receive, ENOTSOCK closed.
+
+        Source: zmq_recv(3).
+        """
+        cdef object data = self._receive(flags, copy)
+        if track and not copy:
+            (<Frame>data).tracker = FINISHED
+        return data
+
+    def recv_into(self, buffer, /, *, size_t nbytes=0, int flags=0):
+        """Receive one part of a message into a buffer; what does not fit is cut off.
+
+        Args:
+            buffer: writable and contiguous.
+            nbytes: at most so many bytes; 0: as the buffer holds.
+            flags: DONTWAIT.
+
+        Returns:
+            the size of the part, which may be more than was written.
+
+        Raises:
+            what `recv` raises; ValueError: `nbytes` is more than the buffer holds, or the buffer cannot be written.
+        """
+        cdef Py_buffer view
+        cdef part p
+        cdef size_t room
+        cdef sock* s
+        view_of = memoryview(buffer)
+        if not view_of.contiguous:
+            raise BufferError("the buffer is not contiguous")
+        if view_of.readonly:
+            raise ValueError("the buffer is read-only")
+        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+        try:
+            room = view.len
+            if nbytes > room:
+                raise ValueError(f"nbytes={nbytes} is more than the buffer's {room} bytes")
+            if nbytes:
+                room = nbytes
+            if not self._await_input(&p, self._receive_deadline(flags), flags & DONTWAIT):
+                sock_settle(self.s)
+                fail(-EAGAIN)
+            s = self.s
+            if p.size < room:
+                room = p.size
+            memcpy(view.buf, p.data, room)
+            s.rcvmore = (p.flags & MSG_MORE) != 0
+            room = p.size
+            route_pop(&s.r, &p, False)
+            sock_settle(s)
+            return room
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef Py_ssize_t _take_message(self, part* p, list into, bint copy) except -1:
+        """[lock, kept] All parts of the message at the head; how many."""
+        cdef Py_ssize_t n = 0
+        while True:
+            into.append(self._take(p, copy))
+            n += 1
+            if not self.s.rcvmore or route_peek(&self.s.r, p) != 1:
+                return n
+
+    def recv_multipart(self, int flags=0, bint copy=True, bint track=False):
+        """Receive all parts of one message, as a list.  Arguments and errors as in `recv`."""
+        cdef part p
+        cdef list parts = []
+        if not self._await_input(&p, self._receive_deadline(flags), flags & DONTWAIT):
+            sock_settle(self.s)
+            fail(-EAGAIN)
+        try:
+            self._take_message(&p, parts, copy)
+        except BaseException:
+            zq_unlock(&self.s.lock)
+            raise
+        if self.s.signal_open or zq_load32(&self.s.waiters):
+            sock_wake(self.s)
+        sock_settle(self.s)
+        return parts
+
+    def recv_many(self, max_n=None, timeout=None):
+        """Receive all messages that are there, waiting for the first.
+
+        Args:
+            max_n: at most so many; None: no limit.
+            timeout: ms to wait for the first; None: as RCVTIMEO says, 0: do not wait.
+
+        Returns:
+            a list: bytes for a message of one part, a list of bytes for one of several.  Empty when the time is over.
+
+        Raises:
+            what `recv` raises, but for Again.
+        """
+        cdef part p
+        cdef list flat = []
+        cdef list out = None
+        cdef list counts = None
+        cdef Py_ssize_t want = -1 if max_n is None else max_n
+        cdef Py_ssize_t have = 0
+        cdef Py_ssize_t n, k, at
+        cdef int64_t deadline
+        cdef bint dontwait = False
+        cdef bint singles = True
+        if want == 0:
+            return flat
+        if timeout is None:
+            deadline = self._receive_deadline(0)
+        else:
+            dontwait = timeout == 0
+            deadline = _deadline(-1 if timeout < 0 else int(timeout))
+        while self._await_input(&p, deadline, dontwait):
+            try:
+                k = 0
+                while k < BATCH and have != want:
+                    n = self._take_message(&p, flat, True)
+                    have += 1
+                    k += 1
+                    if n != 1 or not singles:
+                        if singles:
+                            singles = False
+                            zq_unlock(&self.s.lock)
+                            counts = [1] * (have - 1)
+                            counts.append(n)
+                            lock_py(&self.s.lock)
+                        else:
+                            counts.append(n)
+                    if route_peek(&self.s.r, &p) != 1:
+                        break
+            except BaseException:
+                zq_unlock(&self.s.lock)
+                raise
+            sock_settle(self.s)
+            if have == want:
+                break
+            dontwait = True
+        else:
+            sock_settle(self.s)
+        if singles:
+            return flat
+        out = []
+        at = 0
+        for n in counts:
+            out.append(flat[at] if n == 1 else flat[at:at + n])
+            at += n
+        return out
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    def poll(self, timeout=None, int flags=1):
+        """Wait until the socket is ready.
+
+        Args:
+            timeout: ms; None or negative waits for ever.
+            flags: POLLIN, POLLOUT.
+
+        Returns:
+            the events that are there, 0 when the time is over.
+        """
+        ready = zmq_poll([(self, flags)], -1 if timeout is None or timeout < 0 else int(timeout))
+        return ready[0][1] if ready else 0
+
+    def stats(self):
+        """What went through the socket, what waits, and what was dropped and why.
+
+        Returns:
+            a dict: for "send" and "recv" each `accepted`, `delivered` (to the kernel, or the other socket), `queued`,
+            `dropped` (a dict by reason), which add up at all times; and "peers", a list with the same of each.
+        """
+        return books_of(self)
