@@ -7,15 +7,8 @@ that add, mod and del take effect at once from any thread, as they do with epoll
 
 from libc.stdint cimport int64_t, uint32_t
 
-from zcore.platform cimport zq_mutex, zq_wakefd
+from zcore.platform cimport pollfd, zq_mutex, zq_wakefd
 from zcore.poller_table cimport fd_table, poll_event
-
-
-cdef extern from "<poll.h>" nogil:
-    cdef struct pollfd:
-        int fd
-        short events
-        short revents
 
 
 # Descriptors and their registration numbers, side by side; entry 0 is the wake descriptor.

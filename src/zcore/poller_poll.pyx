@@ -6,8 +6,8 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 
 from zcore.platform cimport (
-    zq_lock, zq_mutex_destroy, zq_mutex_init, zq_now_ns, zq_unlock, zq_wakefd_close, zq_wakefd_drain, zq_wakefd_open,
-    zq_wakefd_signal
+    POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, pollfd, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_now_ns, zq_ppoll,
+    zq_unlock, zq_wakefd_close, zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal
 )
 from zcore.poller_table cimport (
     POLL_ERR, POLL_HUP, POLL_IN, POLL_ONESHOT, POLL_OUT, fd_entry, fd_table_add, fd_table_drop, fd_table_free,
@@ -17,32 +17,9 @@ from zcore.poller_table cimport (
 cdef extern from *:
     """
     #include "platform.h"
-    #include <poll.h>
-    static inline int zq_poll(struct pollfd *fds, int n, int64_t timeout_ns)
-    {
-        int rc;
-    #if !defined(ZQ_PORTABLE) && (defined(__linux__) || defined(__FreeBSD__))
-        struct timespec ts = { 0, 0 };
-        if (timeout_ns > 0) {
-            ts.tv_sec = (time_t)(timeout_ns / 1000000000LL);
-            ts.tv_nsec = (long)(timeout_ns % 1000000000LL);
-        }
-        rc = ppoll(fds, (nfds_t)n, timeout_ns < 0 ? NULL : &ts, NULL);
-    #else
-        /* whole milliseconds, rounded up: late by less than one, never early */
-        rc = poll(fds, (nfds_t)n, timeout_ns < 0 ? -1 : (int)((timeout_ns + 999999) / 1000000));
-    #endif
-        return rc < 0 ? -errno : rc;
-    }
     static inline int zq_fd_is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
     """
-    int zq_poll(pollfd* fds, int n, int64_t timeout_ns) nogil
     bint zq_fd_is_open(int fd) nogil
-    const short POLLIN
-    const short POLLOUT
-    const short POLLERR
-    const short POLLHUP
-    const short POLLNVAL
 
 
 cdef int _reserve(poll_array* a, int n) noexcept nogil:
@@ -267,7 +244,7 @@ cdef int pollset_collect(poll_set* s, poll_event* out, int most, int64_t timeout
             break
         s.waiting = 1
         zq_unlock(&s.lock)
-        rc = zq_poll(s.polled.fds, s.polled.n, left)
+        rc = zq_ppoll(s.polled.fds, s.polled.n, left, NULL)
         woken = rc > 0 and s.polled.fds[0].revents != 0
         if woken:
             zq_wakefd_drain(&s.wake)

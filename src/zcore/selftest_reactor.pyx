@@ -28,6 +28,8 @@ from zcore.resolver cimport (
 )
 from zcore.timers cimport timer, timer_init
 
+from zcore.selftest_poller import BACKENDS
+
 cdef extern from *:
     """
     #include "platform.h"
@@ -316,17 +318,17 @@ cdef list _addresses(resolve_result* result):
 
 
 cdef class ReactorProbe:
-    """A reactor with nodes and a log.  `cpus` is a list of CPU numbers."""
+    """A reactor with nodes and a log.  `backend` is a name of BACKENDS or a number, `cpus` a list of CPU numbers."""
     cdef probe p
 
-    def __cinit__(self, int backend=0, bytes name=None, int policy=-1, int priority=-1, cpus=()):
+    def __cinit__(self, backend="default", bytes name=None, int policy=-1, int priority=-1, cpus=()):
         cdef reactor_opts opts
         cdef int numbers[64]
         cdef int error = 0
         self.p.news.rfd = self.p.news.wfd = -1
         zq_mutex_init(&self.p.lock)
         memset(&opts, 0, sizeof(opts))
-        opts.backend = backend
+        opts.backend = BACKENDS.get(backend, backend)
         opts.thread.policy = policy
         opts.thread.priority = priority
         if name is not None:
