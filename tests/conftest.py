@@ -53,6 +53,14 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.timeout(limit_of(item)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        item.failed = True
+    return report
+
+
 @pytest.fixture(autouse=True)
 def watchdog(request):
     """Raises in the main thread when the test takes too long, and ends the run when that does not help."""
@@ -104,7 +112,8 @@ def books(request, watchdog):
 
     baseline = Baseline()
     yield
-    baseline.check()
+    if not getattr(request.node, "failed", False):  # what a failed test holds stays in its traceback
+        baseline.check()
 
 
 @pytest.fixture
