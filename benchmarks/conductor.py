@@ -56,8 +56,17 @@ def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *paths])} | (extra or {})
 
 
-def probe(impl: str) -> tuple[str, str]:
-    """(version, "") of an implementation, or ("", why it is missing); asked in a process of its own."""
+@dataclass(frozen=True)
+class Probe:
+    """What there is of an implementation."""
+
+    version: str = ""
+    missing: str = ""  # why it cannot be imported
+    lacks: tuple[str, ...] = ()  # transports this build of it does not have
+
+
+def probe(impl: str) -> Probe:
+    """Ask for an implementation in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.worker"],
         input=json.dumps({"probe": impl}) + "\n",
@@ -69,17 +78,24 @@ def probe(impl: str) -> tuple[str, str]:
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
-        return "", f"its import ended the process with status {done.returncode}"
-    return answer.get("version", ""), answer.get("missing", "")
+        return Probe(missing=f"its import ended the process with status {done.returncode}")
+    return Probe(answer.get("version", ""), answer.get("missing", ""), tuple(answer.get("lacks", ())))
 
 
-def contestants(row: Row, impls: list[str]) -> tuple[list[Contestant], dict[str, str]]:
-    """Who takes part in a row, and why the others do not: ([contestants], {implementation: reason})."""
+def contestants(
+    row: Row, impls: list[str], lacks: dict[str, tuple[str, ...]] | None = None
+) -> tuple[list[Contestant], dict[str, str]]:
+    """Who takes part in a row, and why the others do not: ([contestants], {implementation: reason}).
+
+    lacks: transports that the build of an implementation does not have, as its `Probe` says.
+    """
     taking_part, absent = [], {}
     only = row.params.get("only")
     for impl in impls:
         pattern, transport, note = row.pattern, row.transport, ""
         reason = "" if row.transport == "-" else adapters.supports(impl, pattern, transport)
+        if not reason and transport in (lacks or {}).get(impl, ()):
+            reason = f"this build has no {transport} transport"
         if reason and row.nearest and impl == row.baseline:
             pattern, transport = row.nearest
             note = f"{reason}; runs {pattern} over {transport} instead"

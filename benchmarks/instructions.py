@@ -130,7 +130,7 @@ def command(globs: list[str], impls: list[str], out: Path | None, against: Path 
         return 3
     present = []
     for impl in impls:
-        _, reason = probe(impl)
+        reason = probe(impl).missing
         if reason:
             print(f"{impl} is not counted: {reason}")
         else:

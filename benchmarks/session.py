@@ -64,14 +64,11 @@ def run(
 ) -> dict[str, Any]:
     """Run rows with these implementations and return the record."""
     source = random.Random(seed)
-    versions, missing = {}, {}
-    for impl in impls:
-        version, reason = conductor.probe(impl)
-        if reason:
-            missing[impl] = reason
-        else:
-            versions[impl] = version
-    plans = [_plan(row, list(versions), profile) for row in rows]
+    found = {impl: conductor.probe(impl) for impl in impls}
+    versions = {impl: probe.version for impl, probe in found.items() if not probe.missing}
+    missing = {impl: probe.missing for impl, probe in found.items() if probe.missing}
+    lacks = {impl: probe.lacks for impl, probe in found.items()}
+    plans = [_plan(row, *conductor.contestants(row, list(versions), lacks), profile) for row in rows]
     record = {
         "format": FORMAT,
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -119,8 +116,7 @@ class _Ticker:
             self._progress(min(self._done, self._total), self._total, label)
 
 
-def _plan(row: Row, impls: list[str], profile: Profile) -> _Plan:
-    taking_part, absent = conductor.contestants(row, impls)
+def _plan(row: Row, taking_part: list[Contestant], absent: dict[str, str], profile: Profile) -> _Plan:
     if "floor" in row.tags and not profile.floor_peers:
         for who in [w for w in taking_part if w.impl not in (SUBJECT, row.baseline)]:
             absent[who.name] = f"runs these rows in the full profile only, not in {profile.name}"

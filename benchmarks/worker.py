@@ -35,7 +35,7 @@ def main() -> None:
 
 def _probe(impl: str, outgoing: Any) -> None:
     try:
-        answer = {"version": adapters.adapter(impl).version(impl)}
+        answer = {"version": adapters.adapter(impl).version(impl), "lacks": adapters.adapter(impl).lacks(impl)}
     except Exception as error:
         answer = {"missing": f"{type(error).__name__}: {error}"}
     outgoing.write(json.dumps(answer) + "\n")

@@ -3,6 +3,7 @@
 Every adapter module offers
 
 - ``version() -> str``: imports the implementation; ImportError when it is not installed;
+- ``lacks() -> list[str]``: transports that depend on how the implementation was built, and are missing;
 - ``context()``: what the sides of one process share;
 - ``open_side(context, end, job) -> Side``: one opened side, bound or connected;
 - ``supports(pattern, transport) -> str``: empty, or why the implementation does not take part.

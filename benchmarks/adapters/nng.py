@@ -29,6 +29,11 @@ def version(impl: str) -> str:
     return str(importlib.import_module("pynng").__version__)
 
 
+def lacks(impl: str) -> list[str]:
+    """Transports that a build of pynng may lack: `supports` says it all."""
+    return []
+
+
 def context(impl: str) -> Any:
     """nng keeps its state per process: nothing is shared explicitly."""
     return None

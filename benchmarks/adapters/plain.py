@@ -36,6 +36,11 @@ def version(impl: str) -> str:
     return f"Python {sys.version.split()[0]}"
 
 
+def lacks(impl: str) -> list[str]:
+    """Transports that may be lacking: `supports` says it all."""
+    return []
+
+
 def context(impl: str) -> dict[str, Any]:
     """The named queues of this process, for inproc addresses."""
     return {}

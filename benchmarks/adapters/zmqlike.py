@@ -49,6 +49,11 @@ def version(impl: str) -> str:
     return f"{own} (libzmq {zmq.zmq_version()})" if impl == "pyzmq" else str(own)
 
 
+def lacks(impl: str) -> list[str]:
+    """Transports that a build of `impl` may lack and this one does."""
+    return [transport for transport in ("ws",) if not module(impl).has(transport)]
+
+
 def context(impl: str) -> Any:
     """A context with the implementation's defaults."""
     return module(impl).Context()

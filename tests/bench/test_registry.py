@@ -98,6 +98,13 @@ def test_a_draft_type_says_what_it_is_compared_with():
             assert "instead" in taking_part[0].note, row.id
 
 
+def test_a_build_without_a_transport_does_not_take_part():
+    row = ROWS["pushpull-ws-1KB"]
+    taking_part, absent = conductor.contestants(row, ["pyzq", "pyzmq"], {"pyzq": ("ws",)})
+    assert [who.name for who in taking_part] == ["pyzmq"]
+    assert "ws" in absent["pyzq"]
+
+
 def test_policies_are_compared_with_the_default_of_the_same_run():
     rows = [row for row in ROWS.values() if row.id.startswith("hwm-")]
     assert rows

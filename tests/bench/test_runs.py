@@ -69,7 +69,8 @@ def test_an_unknown_row_or_implementation_is_refused(capsys):
 
 
 def test_an_implementation_that_is_not_there_is_left_out(monkeypatch):
-    monkeypatch.setattr(conductor, "probe", lambda impl: ("1", "") if impl == "pyzmq" else ("", "not installed"))
+    probes = {"pyzmq": conductor.Probe("1"), "pyzq": conductor.Probe(missing="not installed")}
+    monkeypatch.setattr(conductor, "probe", probes.__getitem__)
     record = session.run(registry.select(["pushpull-ipc-16B"]), ["pyzq", "pyzmq"], SHORT)
     assert record["missing"] == {"pyzq": "not installed"}
     assert record["rows"][0]["contestants"] == ["pyzmq"]
