@@ -71,7 +71,7 @@ _FAULTS[FAULT_PORT_RANGE] = b"the port is out of range"
 _FAULTS[FAULT_PORT_ZERO] = b"nobody can be reached at port 0"
 _FAULTS[FAULT_WILDCARD] = b"a wildcard can be bound, not connected to"
 _FAULTS[FAULT_SOURCE] = b"no source address is possible here"
-_FAULTS[FAULT_PATH_LONG] = b"the path is longer than a socket path may be"
+_FAULTS[FAULT_PATH_LONG] = b"the path is longer than a socket path may be: 107 bytes on Linux, 103 on macOS"
 _FAULTS[FAULT_CONTEXT_ID] = b"not a context id of 32 bits"
 
 

@@ -22,6 +22,8 @@ cdef class Frame:
     cdef public bint more
     cdef public object tracker
     cdef object cached_bytes
+    cdef object last_view        # weak reference of the last memoryview
+    cdef object __weakref__
     cdef uint32_t number         # routing id
     cdef str group_name
 

@@ -16,6 +16,7 @@ from zcore.errors import make_error
 from zcore.tracker import FINISHED, MessageTracker
 
 import errno as _errno
+from weakref import ref
 
 cdef set _held = set()
 COPY_THRESHOLD = 65536
@@ -85,6 +86,7 @@ cdef int frame_to_zmsg(Frame f, zmsg* m) except -1:
     elif f.keep is not None:
         Py_INCREF(f.keep)
         zmsg_set_object(m, f.data, f.size, <void*>f.keep)
+        m.lent = isinstance(f.keep, Hold)
     else:
         zmsg_set_inline(m, b"", 0)
     return 0
@@ -129,9 +131,8 @@ cdef class Frame:
             else:
                 copy = memoryview(data).nbytes < (COPY_THRESHOLD if copy_threshold is None else copy_threshold)
         if copy:
-            data = data if PyBytes_CheckExact(data) else bytes(memoryview(data).cast("B") if not isinstance(data, bytes) else data)
+            data = data if PyBytes_CheckExact(data) else bytes(memoryview(data))
             self.keep = data
-            self.cached_bytes = data
             self.data = <const uint8_t*>PyBytes_AS_STRING(data)
             self.size = PyBytes_GET_SIZE(data)
             return
@@ -139,8 +140,6 @@ cdef class Frame:
         self.keep = h
         self.data = <const uint8_t*>h.view.buf
         self.size = h.view.len
-        if PyBytes_CheckExact(data):
-            self.cached_bytes = data
         if track:
             self.tracker = hold_tracker(h)
 
@@ -203,7 +202,7 @@ cdef class Frame:
     def bytes(self):
         """The bytes of the frame, as `bytes`; copied once."""
         if self.cached_bytes is None:
-            if PyBytes_CheckExact(self.keep) and PyBytes_GET_SIZE(self.keep) == <Py_ssize_t>self.size:
+            if self.original is None and PyBytes_CheckExact(self.keep) and PyBytes_GET_SIZE(self.keep) == <Py_ssize_t>self.size:
                 self.cached_bytes = self.keep
             else:
                 self.cached_bytes = PyBytes_FromStringAndSize(<const char*>self.data, self.size)
@@ -211,10 +210,13 @@ cdef class Frame:
 
     @property
     def buffer(self):
-        """The bytes of the frame, as a `memoryview`; not copied."""
-        if isinstance(self.keep, Hold) and self.original is not None:
-            return PyMemoryView_FromObject(self.original)
-        return PyMemoryView_FromObject(self)
+        """The bytes of the frame, as a `memoryview` of it; not copied."""
+        # Remembered weakly: the view refers to the frame, and the two must not keep each other alive.
+        view = self.last_view() if self.last_view is not None else None
+        if view is None:
+            view = PyMemoryView_FromObject(self)
+            self.last_view = ref(view)
+        return view
 
     @property
     def group(self):

@@ -45,7 +45,7 @@ cdef struct zmsg:
     uint8_t kind          # MK_*
     uint8_t flags         # MSG_*
     uint8_t small         # size when MK_INLINE
-    uint8_t spare
+    uint8_t lent          # the program asked for it not to be copied: kept by reference whatever its size
     uint32_t routing_id   # of the peer it came from or goes to (SERVER, PEER); 0 none
     meta* facts           # properties of the connection it came from, one reference held; NULL none
     zmsg_body body
@@ -76,7 +76,7 @@ cdef inline void zmsg_init(zmsg* m) noexcept nogil:
     m.kind = MK_EMPTY
     m.flags = 0
     m.small = 0
-    m.spare = 0
+    m.lent = 0
     m.routing_id = 0
     m.facts = NULL
 

@@ -86,6 +86,10 @@ cdef void outq_drop_control(outq* o) noexcept nogil           # forget control f
 cdef void outq_clear(outq* o, int reason) noexcept nogil      # drop everything, into the books
 cdef void outq_free(outq* o) noexcept nogil
 
+cdef inline bint borrows(zmsg* m) noexcept nogil:
+    """Does a queue keep this part by reference, rather than copy it?"""
+    return m.kind >= MK_BLOCK and (m.lent or zmsg_size(m) >= BORROW_FROM) and zmsg_size(m) > 0
+
 cdef inline size_t outq_bytes(outq* o) noexcept nogil:
     return o.q.bytes + o.keep.bytes
 

@@ -23,7 +23,7 @@ cdef int _push_frame(outq* o, zmsg* m, uint8_t flags, size_t* total) noexcept no
     cdef size_t size = zmsg_size(m)
     cdef size_t h
     cdef uint8_t* p
-    cdef bint borrow = size >= BORROW_FROM and m.kind >= MK_BLOCK
+    cdef bint borrow = borrows(m)
     p = byteq_room(&o.q, 9 if borrow else size + 9)
     if p == NULL:
         return -ENOMEM
@@ -61,9 +61,9 @@ cdef int outq_push(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, u
     # From here the queue owns what it borrowed.
     for i in range(npre + n):
         if i < npre:
-            if zmsg_size(&pre[i]) >= BORROW_FROM and pre[i].kind >= MK_BLOCK:
+            if borrows(&pre[i]):
                 pre[i].kind = MK_EMPTY
-        elif zmsg_size(&parts[i - npre]) >= BORROW_FROM and parts[i - npre].kind >= MK_BLOCK:
+        elif borrows(&parts[i - npre]):
             parts[i - npre].kind = MK_EMPTY
     if not kind:
         o.nmsgs += 1

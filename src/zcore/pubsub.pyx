@@ -9,7 +9,7 @@ from .inproc cimport link_take
 from .limits cimport DROP_FILTERED, DROP_MEMORY, DROP_NEWEST
 from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_move, zmsg_release, zmsg_share, zmsg_size)
-from .pipe cimport BORROW_FROM, inq_peek, inq_pop, outq_room, part
+from .pipe cimport borrows, inq_peek, inq_pop, part
 from .ring cimport msgring_at, msgring_count, msgring_pop, msgring_reserve, msgring_slot
 from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_put, peer_put_control, peer_room, peer_wire_subscribe, routing,
                        routing_dirty)
@@ -33,7 +33,7 @@ cdef int _give(routing* r, peer* p, zmsg* parts, uint32_t n, bint gil, bint last
         return peer_put(r, p, NULL, 0, parts, n)
     if not by_reference:
         for i in range(n):
-            if zmsg_size(&parts[i]) >= BORROW_FROM:
+            if borrows(&parts[i]):
                 by_reference = True
                 break
     if not by_reference:

@@ -56,13 +56,15 @@ cdef class Socket(SocketBase):
         cdef Hold hold
         cdef int rc
         zmsg_init(m)
-        if PyBytes_CheckExact(data) and (copy or not track):
+        if PyBytes_CheckExact(data) and copy:
             Py_INCREF(data)
             zmsg_set_object(m, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
-            return FINISHED
+            return FINISHED if track else None
         if isinstance(data, Frame):
+            if track and (<Frame>data).tracker is None:
+                raise ValueError("Not a tracked message")
             frame_to_zmsg(<Frame>data, m)
-            return (<Frame>data).tracker
+            return (<Frame>data).tracker if track or not copy else None
         if isinstance(data, str):
             raise TypeError("unicode not allowed, use send_string")
         if not copy:
@@ -70,13 +72,14 @@ cdef class Socket(SocketBase):
             if self.copy_threshold is None or hold.view.len >= self.copy_threshold:
                 Py_INCREF(hold)
                 zmsg_set_object(m, <const uint8_t*>hold.view.buf, hold.view.len, <void*>hold)
-                return hold_tracker(hold)
+                m.lent = 1
+                return hold_tracker(hold) if track else None
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         rc = zmsg_copy_bytes(m, <const uint8_t*>view.buf, view.len)
         PyBuffer_Release(&view)
         if rc < 0:
             raise MemoryError
-        return FINISHED
+        return FINISHED if track else None
 
     cdef int _send_msg(self, zmsg* m, int flags) except -1:
         """One part; what was not taken of it stays the caller's."""
@@ -215,7 +218,7 @@ cdef class Socket(SocketBase):
         cdef object tracker = None
         if routing_id is not None or group is not None or self.s == NULL or self.s.row.send == SEND_GROUP:
             return self._send_addressed(data, flags, copy, track, routing_id, group)
-        if PyBytes_CheckExact(data) and (copy or not track):
+        if PyBytes_CheckExact(data) and copy and not track:
             zmsg_init(&m)
             Py_INCREF(data)
             zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
@@ -228,9 +231,7 @@ cdef class Socket(SocketBase):
                 Py_DECREF(<object>m.body.ref.owner)
             elif m.kind == MK_BLOCK:
                 zmsg_release(&m)
-        if track:
-            return FINISHED if tracker is None else tracker
-        return None
+        return tracker
 
     cdef object _send_addressed(self, data, int flags, bint copy, bint track, routing_id, group):
         cdef zmsg[2] parts
@@ -264,9 +265,7 @@ cdef class Socket(SocketBase):
         finally:
             zmsg_release(&parts[0])
             zmsg_release(&parts[1])
-        if track:
-            return FINISHED if tracker is None else tracker
-        return None
+        return tracker
 
     def send_multipart(self, msg_parts, int flags=0, bint copy=True, bint track=False, *, routing_id=None, group=None):
         """Send the parts of one message, all or none.
@@ -586,7 +585,7 @@ cdef class Socket(SocketBase):
             (<Frame>data).tracker = FINISHED
         return data
 
-    def recv_into(self, buffer, /, *, size_t nbytes=0, int flags=0):
+    def recv_into(self, buffer, /, *, Py_ssize_t nbytes=0, int flags=0):
         """Receive one part of a message into a buffer; what does not fit is cut off.
 
         Args:
@@ -598,24 +597,19 @@ cdef class Socket(SocketBase):
             the size of the part, which may be more than was written.
 
         Raises:
-            what `recv` raises; ValueError: `nbytes` is more than the buffer holds, or the buffer cannot be written.
+            what `recv` raises; ValueError: `nbytes` is more than the buffer holds; BufferError: it cannot be written.
         """
         cdef Py_buffer view
         cdef part p
         cdef size_t room
         cdef sock* s
-        view_of = memoryview(buffer)
-        if not view_of.contiguous:
-            raise BufferError("the buffer is not contiguous")
-        if view_of.readonly:
-            raise ValueError("the buffer is read-only")
         PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
         try:
             room = view.len
-            if nbytes > room:
-                raise ValueError(f"nbytes={nbytes} is more than the buffer's {room} bytes")
+            if nbytes < 0 or <size_t>nbytes > room:
+                raise ValueError(f"nbytes={nbytes} is not between 0 and the buffer's {room} bytes")
             if nbytes:
-                room = nbytes
+                room = <size_t>nbytes
             if not self._await_input(&p, self._receive_deadline(flags), flags & DONTWAIT):
                 sock_settle(self.s)
                 fail(-EAGAIN)

@@ -110,7 +110,7 @@ cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
     cdef void* head
     zq_lock(&p.lnk.lock)
     q = <peer*>p.lnk.ends[1 - p.side]
-    if q != NULL:
+    if q != NULL and q.owner != NULL:      # without an owner: a place that nobody has bound yet
         other = <sock*>q.owner
         other.last_cpu = zq_getcpu()
         if zq_or32(&q.news, news) == 0:
