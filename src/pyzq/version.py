@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-VERSION_MAJOR = 0
-VERSION_MINOR = 1
+# The level of the API, since programs that `import pyzq as zmq` compare it; the release of this package is in its metadata.
+VERSION_MAJOR = 27
+VERSION_MINOR = 3
 VERSION_PATCH = 0
 VERSION_EXTRA = ""
 

@@ -26,7 +26,7 @@ from .option_values cimport obytes, obytes_free
 from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER
 from .pipe cimport outq_clear
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
-from .pubsub cimport fanout_take
+from .pubsub cimport fanout_take, own_resend
 from .reactor cimport (POLL_IN, POLL_OUT, handle, handle_init, handle_remove, handle_set, reactor, timer, timer_cancel, timer_init,
                        timer_set)
 from .resolver cimport resolve_cancel, resolve_result, resolve_start, resolved_address
@@ -39,7 +39,7 @@ from .stream cimport (FILTER_GID, FILTER_PID, FILTER_UID, WANT_IN, WANT_OUT, ipc
 from .traffic cimport (peer_notify, session_failed, sock_post, sock_ref, sock_unref, sock_wake,
                        traffic_inbox, traffic_settle, wakes, wakes_run)
 from .waiting cimport wait_one
-from .zmtp cimport TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_ROUTER, TYPE_STREAM, TYPE_SUB
+from .zmtp cimport TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_ROUTER, TYPE_STREAM, TYPE_SUB, TYPE_XSUB
 
 cdef extern from "<sys/socket.h>" nogil:
     int AF_INET, AF_INET6, AF_UNSPEC
@@ -623,6 +623,10 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
                 if rc == 0:
                     p.endpoint = e
                     e.p = p
+                    if s.type == TYPE_XSUB:
+                        p.queued_first = True
+                        rc = own_resend(&s.r, p)
+                if rc == 0:
                     if e.rid_len:
                         rc = routing_name(&s.r, p, e.rid, e.rid_len)
                     elif s.row.wrap == WRAP_NUMBER:

@@ -16,7 +16,7 @@ from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_put, peer_put_contro
 from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked, fantree_match,
                              fantree_match_exact, fantree_remove, fantree_remove_slot, subtree_add, subtree_has, subtree_match,
                              subtree_remove, subtree_walk)
-from .zmtp cimport (GROUP_MAX, TYPE_DISH, TYPE_PUB, TYPE_RADIO, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, group_size, put_group, put_subscribe,
+from .zmtp cimport (FRAME_HEADER_MAX, GROUP_MAX, TYPE_DISH, TYPE_PUB, TYPE_RADIO, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_3_0, frame_header, group_size, put_group, put_subscribe,
                     subscribe_size)
 
 
@@ -288,7 +288,8 @@ cdef void upward_pop(routing* r, part* at, bint take) noexcept nogil:
 # --- subscribing -----------------------------------------------------------------------------------------
 
 cdef bint topics_match(routing* r, const uint8_t* data, size_t n) noexcept nogil:
-    return subtree_match(&r.own, data, n) != (r.opt.invert_matching != 0)
+    # XSUB passes on whatever comes: the subscriptions it relays are not its own to judge by
+    return r.type == TYPE_XSUB or subtree_match(&r.own, data, n) != (r.opt.invert_matching != 0)
 
 
 cdef bint groups_match(routing* r, const uint8_t* group, size_t n) noexcept nogil:
@@ -301,7 +302,7 @@ cdef int _tell_peer(routing* r, peer* p, const uint8_t* topic, size_t n, bint ca
     cdef uint8_t* frame = small
     cdef zmsg m
     cdef size_t size
-    cdef int rc
+    cdef int rc, dialect
     if p.kind == PEER_INPROC:
         zmsg_init(&m)
         frame = <uint8_t*>malloc(n + 1)
@@ -317,14 +318,18 @@ cdef int _tell_peer(routing* r, peer* p, const uint8_t* topic, size_t n, bint ca
         if rc < 0:
             zmsg_release(&m)
         return rc if rc == -ENOMEM else 0
-    if p.c == NULL:
+    if p.c != NULL:
+        dialect = p.c.dialect
+    elif r.type == TYPE_XSUB:
+        dialect = ZMTP_3_0        # every publisher understands a subscription in the form of a message
+    else:
         return 0
-    if p.c.dialect == ZMTP_1_0:
+    if dialect == ZMTP_1_0:
         return 0          # such a publisher sends everything
     if r.type == TYPE_DISH:
         size = group_size(n, cancel)
     else:
-        size = subscribe_size(n, cancel, p.c.dialect)
+        size = subscribe_size(n, cancel, dialect)
     if size > sizeof(small):
         frame = <uint8_t*>malloc(size)
         if frame == NULL:
@@ -332,7 +337,7 @@ cdef int _tell_peer(routing* r, peer* p, const uint8_t* topic, size_t n, bint ca
     if r.type == TYPE_DISH:
         put_group(frame, topic, n, cancel)
     else:
-        put_subscribe(frame, topic, n, cancel, p.c.dialect)
+        put_subscribe(frame, topic, n, cancel, dialect)
     rc = peer_put_control(r, p, frame, size, NULL)
     if frame != small:
         free(frame)
@@ -397,7 +402,8 @@ cdef int own_resend(routing* r, peer* p) noexcept nogil:
 
 
 cdef int upstream_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil:
-    """XSUB: a subscription in the form of a message, or a message to all publishers."""
+    """XSUB: a subscription in the form of a message, or a message to all publishers.  A connecting socket keeps them, in
+    their order, for a publisher that has yet to come."""
     cdef const uint8_t* data = zmsg_data(&parts[0])
     cdef size_t size = zmsg_size(&parts[0])
     cdef uint32_t i
@@ -411,12 +417,41 @@ cdef int upstream_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept n
             rc = subtree_remove(&r.own, data + 1, size - 1)
             if rc != 1 and not r.opt.xsub_verbose_unsubscribe:
                 return 0
+        for i in range(r.npeers):
+            if not r.peers[i].gone:
+                rc = _tell_peer_in_message(r, r.peers[i], data, size)
+                if rc < 0:
+                    return rc
+        return 0
     for i in range(r.npeers):
-        if r.peers[i].gone or (r.peers[i].kind == PEER_STREAM and r.peers[i].c == NULL):
-            continue      # it gets the subscriptions when it comes; other messages have nobody to go to
+        if r.peers[i].gone:
+            continue
         rc = _give(r, r.peers[i], parts, n, gil, False)
         if rc == -EAGAIN:
             _refused(r.peers[i])
         elif rc < 0:
             return rc
     return 0
+
+
+cdef int _tell_peer_in_message(routing* r, peer* p, const uint8_t* data, size_t size) noexcept nogil:
+    """What XSUB was given as a message stays one on the wire, whatever the peer's version; no mark limits it."""
+    cdef uint8_t* frame
+    cdef size_t h
+    cdef zmsg m
+    cdef int rc
+    zmsg_init(&m)
+    if p.kind == PEER_INPROC:
+        rc = zmsg_copy_bytes(&m, data, size)
+        if rc == 0:
+            rc = peer_put_control(r, p, NULL, 0, &m)
+        zmsg_release(&m)
+        return rc if rc == -ENOMEM else 0
+    frame = <uint8_t*>malloc(size + FRAME_HEADER_MAX)
+    if frame == NULL:
+        return -ENOMEM
+    h = frame_header(frame, 0, size)
+    memcpy(frame + h, data, size)
+    rc = peer_put_control(r, p, frame, h + size, NULL)
+    free(frame)
+    return rc

@@ -40,6 +40,7 @@ cdef struct peer:
     bint in_ready         # in the fair queue
     bint dirty            # in routing.dirty
     bint said_hello       # it has been connected before
+    bint queued_first     # XSUB: its queue begins with the subscriptions, as they were when it was made
     uint8_t* identity     # in identity_buf
     uint32_t identity_len
     uint8_t identity_buf[IDENTITY_MAX + 1]

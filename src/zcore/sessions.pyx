@@ -33,7 +33,7 @@ from .stream cimport peer_facts
 from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_settle, traffic_write,
                        wakes, wakes_run)
 from .zmtp cimport (PING_FRAME_SIZE, TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_PUB, TYPE_REQ, TYPE_ROUTER, TYPE_SERVER,
-                    TYPE_STREAM, TYPE_XPUB, ZMTP_1_0, ZMTP_3_0, announces_identity, property_size, put_ping, put_property)
+                    TYPE_STREAM, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_3_0, announces_identity, property_size, put_ping, put_property)
 
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void* buf, size_t n, int flags)
@@ -111,7 +111,9 @@ cdef int peer_greet(sock* s, peer* p) noexcept nogil:
         _say(s, p, <const uint8_t*>b"", 0)
     if s.type == TYPE_XPUB and s.opt.xpub_welcome_msg.size:
         _say(s, p, s.opt.xpub_welcome_msg.data, s.opt.xpub_welcome_msg.size)
-    if s.row.wrap == WRAP_TOPICS or s.row.wrap == WRAP_GROUP:
+    if s.type == TYPE_XSUB and p.kind == PEER_STREAM and p.queued_first:
+        p.queued_first = False     # they went into its queue when the endpoint was made
+    elif s.row.wrap == WRAP_TOPICS or s.row.wrap == WRAP_GROUP:
         return own_resend(&s.r, p)
     return 0
 

@@ -10,15 +10,17 @@ from .socket_base cimport SocketBase
 
 cdef class Socket(SocketBase):
     cdef object _to_zmsg(self, object data, bint copy, bint track, zmsg* m)
-    cdef int _send_msg(self, zmsg* m, int flags) except -1
     cdef int _send_parts(self, zmsg* parts, uint32_t n, int flags) except -1
     cdef int64_t _send_deadline(self)
-    cdef int _wait_to_send(self, int64_t deadline, bint again) except -1
+    cdef int _try_send(self, zmsg* parts, uint32_t n, int flags) noexcept
+    cdef int _send_patiently(self, zmsg* parts, uint32_t n, int flags) except -1
     cdef object _send_error(self, int rc)
     cdef int _stage_part(self, zmsg* m, int flags)
     cdef object _send_addressed(self, data, int flags, bint copy, bint track, routing_id, group)
     cdef Py_ssize_t _send_batch(self, object items, Py_ssize_t at, int flags, Py_ssize_t before) except -1
     cdef object _take(self, part* p, bint copy)
+    cdef int _look(self, part* p) noexcept
+    cdef int _await_patiently(self, part* p, int64_t deadline) except? -1
     cdef int _await_input(self, part* p, int64_t deadline, bint dontwait) except -1
     cdef object _receive(self, int flags, bint copy)
     cdef int64_t _receive_deadline(self, int flags)

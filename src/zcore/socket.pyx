@@ -22,11 +22,11 @@ from .platform cimport (generation_word, sigset_t, zq_add32, zq_load32, zq_lock,
 from .routing cimport MK_SHARED, peer
 from .traffic cimport (sock_post, sock_ref, sock_unref, sock_wake, traffic_heavy, traffic_inbox, traffic_settle, wakes,
                        wakes_run)
-from .socket_base cimport SocketBase, sock_settle, sock_sleep
+from .socket_base cimport SocketBase, patience, patience_begin, patience_end, patience_init, sock_settle, sock_wait
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress
 
 from zcore.accounts import books_of
-from zcore.errors import make_error
+from zcore.errors import Again
 from zcore.polling import zmq_poll  # noqa: F401  part of this module's interface
 from zcore.tracker import FINISHED, MessageTracker
 
@@ -81,28 +81,45 @@ cdef class Socket(SocketBase):
             raise MemoryError
         return FINISHED if track else None
 
-    cdef int _send_msg(self, zmsg* m, int flags) except -1:
-        """One part; what was not taken of it stays the caller's."""
-        cdef sock* s = self.s
+    cdef int _send_parts(self, zmsg* parts, uint32_t n, int flags) except -1:
+        """A message, or one part of one; what was not taken of it stays the caller's."""
         cdef int rc
-        cdef int64_t deadline = -2
-        cdef bint again = False
-        while True:
-            self._enter()
-            s = self.s
-            traffic_inbox(s)
-            if s.nstage == 0 and not flags & SNDMORE:
-                rc = route_send(&s.r, m, 1, True)
-            else:
-                rc = self._stage_part(m, flags)
-            if rc != -EAGAIN or flags & DONTWAIT:
-                break
-            if deadline == -2:
-                deadline = self._send_deadline()
-            if self._wait_to_send(deadline, again):
-                fail(-EAGAIN)
-            again = True
-        sock_settle(s)
+        self._enter()
+        rc = self._try_send(parts, n, flags)
+        if rc == -EAGAIN and not flags & DONTWAIT:
+            sock_settle(self.s)
+            return self._send_patiently(parts, n, flags)
+        sock_settle(self.s)
+        if rc < 0:
+            self._send_error(rc)
+        return 0
+
+    cdef int _try_send(self, zmsg* parts, uint32_t n, int flags) noexcept:
+        """[lock]"""
+        cdef sock* s = self.s
+        traffic_inbox(s)
+        if s.nstage == 0 and not flags & SNDMORE:
+            return route_send(&s.r, parts, n, True)
+        if n > 1:
+            return -EAGAIN        # another thread is in the middle of a message
+        return self._stage_part(parts, flags)
+
+    cdef int _send_patiently(self, zmsg* parts, uint32_t n, int flags) except -1:
+        cdef patience w
+        cdef int rc
+        patience_init(&w, self._send_deadline())
+        try:
+            while True:
+                patience_begin(&w)
+                self._enter()
+                rc = self._try_send(parts, n, flags)
+                if rc != -EAGAIN:
+                    break
+                if sock_wait(self.s, WAIT_OUT, &w):
+                    fail(-EAGAIN)
+        finally:
+            patience_end(&w)
+        sock_settle(self.s)
         if rc < 0:
             self._send_error(rc)
         return 0
@@ -110,17 +127,6 @@ cdef class Socket(SocketBase):
     cdef int64_t _send_deadline(self):
         cdef sock* s = self.s
         return _deadline(s.policy_timeout_ms if s.policy_timeout_ms != -2 else s.opt.sndtimeo)
-
-    cdef int _wait_to_send(self, int64_t deadline, bint again) except -1:
-        """[lock; let go of] What stands in the queues goes first; 1 when the deadline is past."""
-        cdef sock* s = self.s
-        if deadline >= 0 and zq_now_ns() >= deadline:
-            sock_settle(s)
-            return 1
-        if s.r.dirty != NULL:
-            sock_settle(s)
-            return 0
-        return sock_sleep(s, WAIT_OUT, deadline, again)
 
     cdef object _send_error(self, int rc):
         if rc == -EFSM:
@@ -168,32 +174,6 @@ cdef class Socket(SocketBase):
         sock_wake(s)              # others may have waited for their turn
         return rc
 
-    cdef int _send_parts(self, zmsg* parts, uint32_t n, int flags) except -1:
-        """A whole message in one critical section."""
-        cdef sock* s = self.s
-        cdef int rc
-        cdef int64_t deadline = -2
-        cdef bint again = False
-        while True:
-            self._enter()
-            s = self.s
-            traffic_inbox(s)
-            if s.nstage and s.stage_owner != PyThread_get_thread_ident():
-                rc = -EAGAIN
-            else:
-                rc = route_send(&s.r, parts, n, True)
-            if rc != -EAGAIN or flags & DONTWAIT:
-                break
-            if deadline == -2:
-                deadline = self._send_deadline()
-            if self._wait_to_send(deadline, again):
-                fail(-EAGAIN)
-            again = True
-        sock_settle(s)
-        if rc < 0:
-            self._send_error(rc)
-        return 0
-
     def send(self, data, int flags=0, bint copy=True, bint track=False, *, routing_id=None, group=None):
         """Send one message, or one part of a message.
 
@@ -225,7 +205,7 @@ cdef class Socket(SocketBase):
         else:
             tracker = self._to_zmsg(data, copy, track, &m)
         try:
-            self._send_msg(&m, flags)
+            self._send_parts(&m, 1, flags)
         finally:
             if m.kind == MK_OBJECT:
                 Py_DECREF(<object>m.body.ref.owner)
@@ -261,7 +241,7 @@ cdef class Socket(SocketBase):
             else:
                 if group is not None:
                     fail(-EINVAL, "only RADIO sends to a group")
-                self._send_msg(&parts[1], flags)
+                self._send_parts(&parts[1], 1, flags)
         finally:
             zmsg_release(&parts[0])
             zmsg_release(&parts[1])
@@ -384,51 +364,38 @@ cdef class Socket(SocketBase):
         cdef Py_ssize_t n = len(items)
         cdef Py_ssize_t sent = 0
         cdef int rc = 0
-        cdef int64_t deadline = -2
-        cdef bint again = False
-        cdef bint plain
-        while True:
-            self._enter()
-            s = self.s
-            traffic_inbox(s)
-            rc = 0
-            while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
-                item = items[at + sent]
-                if not PyBytes_CheckExact(item):
-                    break
-                zmsg_init(&m)
-                Py_INCREF(item)
-                zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), <void*>item)
-                rc = route_send(&s.r, &m, 1, True)
-                if m.kind == MK_OBJECT:
-                    Py_DECREF(item)      # the list has another: nothing is freed under the lock
-                if rc < 0:
-                    break
-                sent += 1
-            if rc == -EAGAIN and not sent and not flags & DONTWAIT:
-                if deadline == -2:
-                    deadline = self._send_deadline()
-                if not self._wait_to_send(deadline, again):
-                    again = True
-                    continue
-                rc = -EAGAIN
-            else:
-                sock_settle(s)
-            break
-        if sent:
+        self._enter()
+        s = self.s
+        traffic_inbox(s)
+        while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
+            item = items[at + sent]
+            if not PyBytes_CheckExact(item):
+                break
+            zmsg_init(&m)
+            Py_INCREF(item)
+            zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), <void*>item)
+            rc = route_send(&s.r, &m, 1, True)
+            if m.kind == MK_OBJECT:
+                Py_DECREF(item)          # the list has another: nothing is freed under the lock
+            if rc < 0:
+                break
+            sent += 1
+        sock_settle(s)
+        if sent or at >= n:
             return sent
-        if rc == -EAGAIN:
+        if rc < 0 and rc != -EAGAIN:
+            self._send_error(rc)
+        # The general way: it waits, and takes what is not plain bytes.
+        item = items[at]
+        try:
+            if isinstance(item, (list, tuple)):
+                self.send_multipart(item, flags)
+            else:
+                self.send(item, flags)
+        except Again:
             if before:
                 return 0
-            fail(rc)
-        if rc < 0:
-            self._send_error(rc)
-        # not plain bytes: the general way
-        item = items[at]
-        if isinstance(item, (list, tuple)):
-            self.send_multipart(item, flags)
-        else:
-            self.send(item, flags)
+            raise
         return 1
 
     # --- receiving -----------------------------------------------------------------------------------------
@@ -502,41 +469,52 @@ cdef class Socket(SocketBase):
             f.group_name = (<bytes>PyBytes_FromStringAndSize(<const char*>group, ngroup)).decode("utf-8", "surrogateescape")
         return f
 
+    cdef int _look(self, part* p) noexcept:
+        """[lock; let go of while it reads] 1: a frame is at the head; 0: none; negative errno."""
+        cdef sock* s = self.s
+        cdef int rc
+        s.touch += 1
+        traffic_inbox(s)
+        rc = route_peek(&s.r, p)
+        if rc == 0 and s.nactive:
+            # Read what is there: it does not block, so the GIL stays.
+            wait_progress(s, READ_WITH_GIL)
+            rc = route_peek(&s.r, p)
+        return rc
+
     cdef int _await_input(self, part* p, int64_t deadline, bint dontwait) except -1:
         """Take the lock and hold it; 1: there is a frame at the head; 0: there is none and no more waiting is allowed."""
-        cdef sock* s
         cdef int rc
-        cdef bint again = False
-        cdef bint read = False
-        while True:
-            self._enter()
-            s = self.s
-            s.touch += 1
-            traffic_inbox(s)
-            rc = route_peek(&s.r, p)
-            if rc == 0 and not read:
-                # Read what is there: it does not block, so the GIL stays.
-                wait_progress(s, READ_WITH_GIL)
-                read = True
-                rc = route_peek(&s.r, p)
-            if rc != 0:
-                break
-            if dontwait or (deadline >= 0 and zq_now_ns() >= deadline):
-                break
-            if s.r.dirty != NULL:
-                sock_settle(s)
-                continue
-            if sock_sleep(s, WAIT_IN, deadline, again):
-                read = False
-            again = True
+        self._enter()
+        rc = self._look(p)
+        if rc == 0 and not dontwait:
+            sock_settle(self.s)
+            rc = self._await_patiently(p, deadline)
         if rc < 0:
-            sock_settle(s)
+            sock_settle(self.s)
             if rc == -EFSM:
                 fail(rc, "a REQ receives after it has sent; a REP sends the reply before it receives again")
             if rc == -ENOTSUP:
                 fail(rc, "this type of socket does not receive")
             fail(rc)
         return rc
+
+    cdef int _await_patiently(self, part* p, int64_t deadline) except? -1:
+        cdef patience w
+        cdef int rc
+        patience_init(&w, deadline)
+        try:
+            while True:
+                patience_begin(&w)
+                self._enter()
+                rc = self._look(p)
+                if rc != 0:
+                    return rc
+                if sock_wait(self.s, WAIT_IN, &w):
+                    self._enter()
+                    return 0
+        finally:
+            patience_end(&w)
 
     cdef object _receive(self, int flags, bint copy):
         cdef part p

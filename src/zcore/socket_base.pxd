@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t
 
 from .context cimport Context
 from .engine cimport sock
+from .platform cimport sigset_t
 
 
 cdef class SocketBase:
@@ -22,6 +23,18 @@ cdef class SocketBase:
 
 
 cdef void sock_settle(sock* s) noexcept             # [lock; let go of] act on what the call did, wake whom it concerns
-cdef int sock_sleep(sock* s, int want, int64_t deadline, bint again) except -1
-# [lock; let go of] spin, or with `again` sleep; 0: look again, 1: the deadline is past
-cdef bint sock_ready(sock* s, int want) noexcept     # [lock]
+cdef struct patience:                               # one call's waiting
+    int64_t deadline                                # ns, -1 none
+    bint again                                      # the first wait only spins, later ones sleep
+    bint masked                                     # signals are blocked, `old` is to be restored
+    sigset_t old
+
+cdef int patience_begin(patience* w) except -1      # before each try; raises what a signal's handler raises
+cdef int sock_wait(sock* s, int want, patience* w) except -1
+# [lock, held since the try that failed; let go of] 0: try again, 1: the deadline is past
+cdef void patience_end(patience* w) noexcept        # whatever happened
+
+cdef inline void patience_init(patience* w, int64_t deadline) noexcept:
+    w.deadline = deadline
+    w.again = False
+    w.masked = False

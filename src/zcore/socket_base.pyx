@@ -66,49 +66,41 @@ cdef void sock_settle(sock* s) noexcept:
             wakes_run(&w)
 
 
-cdef int sock_sleep(sock* s, int want, int64_t deadline, bint again) except -1:
-    """[lock, taken; let go of here] Wait until there may be something.
+cdef int patience_begin(patience* w) except -1:
+    """Before the lock is taken for another try.  Handlers of signals may run any code: not under the lock.  A signal that
+    comes after this ends the sleep that follows."""
+    if w.again:
+        w.masked = check_signals_masked(&w.old)
+    return 0
 
-    The first wait of a call only spins; it sleeps from the second on (`again`).  0: look again; 1: the deadline is past.
-    """
-    cdef sigset_t old
-    cdef bint masked
+
+cdef void patience_end(patience* w) noexcept:
+    if w.masked:
+        w.masked = False
+        restore_signals(&w.old)
+
+
+cdef int sock_wait(sock* s, int want, patience* w) except -1:
+    """[lock, taken before the try that failed; let go of here]"""
     cdef int rc
-    if not again:
-        with nogil:
-            wait_spin(s, want, deadline)
-            zq_unlock(&s.lock)
-        return 0
-    # Handlers of signals may run any code: not under the lock.  A signal that comes after this check ends the sleep.
-    zq_unlock(&s.lock)
-    masked = check_signals_masked(&old)
-    lock_py(&s.lock)
-    if s.closed or zq_load32(&s.fatal):
-        zq_unlock(&s.lock)
-        rc = 0
-    elif sock_ready(s, want):
-        zq_unlock(&s.lock)
-        rc = 0
-    else:
-        with nogil:
-            rc = wait_one(s, want, deadline, &old if masked else NULL)
-            zq_unlock(&s.lock)
-    if masked:
-        restore_signals(&old)
-    if rc == -EINTR or rc == 0:
-        return 0
-    if rc == -EAGAIN:
+    if w.deadline >= 0 and zq_now_ns() >= w.deadline:
+        sock_settle(s)
         return 1
-    fail(rc, "no descriptor for waiting could be made")
-
-
-cdef bint sock_ready(sock* s, int want) noexcept:
-    cdef part p
-    traffic_inbox(s)
-    if want & WAIT_IN and s.row.recv != RECV_NONE and route_peek(&s.r, &p) != 0:
-        return True
-    return want & WAIT_OUT and route_can_send(&s.r)
-
+    if s.r.dirty != NULL:
+        sock_settle(s)            # what stands in the queues goes first; then another try
+        return 0
+    with nogil:
+        if w.again:
+            rc = wait_one(s, want, w.deadline, &w.old if w.masked else NULL)
+        else:
+            rc = 0
+            wait_spin(s, want, w.deadline)
+        zq_unlock(&s.lock)
+    w.again = True
+    patience_end(w)
+    if rc < 0 and rc != -EINTR and rc != -EAGAIN:
+        fail(rc, "no descriptor for waiting could be made")
+    return 0
 
 
 cdef class SocketBase:

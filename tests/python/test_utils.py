@@ -84,7 +84,7 @@ def test_versions():
     assert pyzq.zmq_version_info() == (4, 3, 5)
     assert pyzq.pyzmq_version() == "27.3.0"
     assert pyzq.pyzmq_version_info() == (27, 3, 0)
-    assert pyzq.__version__ == "0.1.0"
+    assert pyzq.__version__ == pyzq.pyzmq_version()
     assert pyzq.sugar.version.VERSION_EXTRA == ""
 
 
