@@ -297,7 +297,8 @@ cdef class Proxy:
             with nogil:
                 for k in range(n):
                     zq_lock(&who[k].lock)
-                    traffic_flush_now(who[k])
+                    if traffic_flush_now(who[k]):
+                        news = 1
                     ws[k].s = NULL
                     if who[k].closed or zq_load32(&who[k].fatal):
                         news = -1

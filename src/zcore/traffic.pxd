@@ -31,7 +31,8 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil   # [lock] 
 cdef void traffic_settle(sock* s, wakes* w) noexcept nogil
 # [lock; let go during writes] act on what this call did to queues: write, leave for later, notify, let go of dead peers
 cdef bint traffic_heavy(sock* s) noexcept nogil                    # [lock] settling may take long: let go of the GIL
-cdef void traffic_flush_now(sock* s) noexcept nogil                 # [lock; let go during writes] write what was left for later
+cdef int traffic_flush_now(sock* s) noexcept nogil
+# [lock; let go during writes] write what was left for later; 1 when anything was there, so that things may have changed
 cdef int traffic_write(sock* s, session* n) noexcept nogil         # [lock; let go during the write] WRITE_* or negative
 cdef void session_failed(sock* s, session* n, int error) noexcept nogil   # [lock] no more I/O; the reactor closes it
 cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil     # tell the other side of an inproc link

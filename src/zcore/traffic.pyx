@@ -269,10 +269,11 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
     return rc
 
 
-cdef void traffic_flush_now(sock* s) noexcept nogil:
+cdef int traffic_flush_now(sock* s) noexcept nogil:
     cdef session* n
     cdef int rc
     cdef int rounds = 64
+    cdef int any = s.flush != NULL
     while s.flush != NULL and rounds:
         rounds -= 1
         n = s.flush
@@ -285,6 +286,7 @@ cdef void traffic_flush_now(sock* s) noexcept nogil:
             rc = traffic_write(s, n)
         if rc == WRITE_MORE:
             _leave(s, n)
+    return any
 
 
 cdef bint traffic_heavy(sock* s) noexcept nogil:

@@ -174,7 +174,8 @@ cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
     cdef bint spun
     if not want & WAIT_IN or s.spin_us <= 0:
         return 0
-    traffic_flush_now(s)
+    if traffic_flush_now(s) and want & WAIT_OUT:
+        return 1
     rc = watch_begin(&w, s, want, fds)
     if rc < 0:
         return rc == -EAGAIN
@@ -201,7 +202,8 @@ cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noe
     cdef watch w
     cdef int64_t left = -1
     cdef int rc
-    traffic_flush_now(s)
+    if traffic_flush_now(s) and want & WAIT_OUT:
+        return 0                  # there may be room now
     rc = watch_begin(&w, s, want, fds)
     if rc < 0:
         return 0 if rc == -EAGAIN else rc
