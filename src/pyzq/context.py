@@ -131,8 +131,12 @@ class Context(AttributeSetter, _core.Context, Generic[SocketT]):
             with cls._instance_lock:
                 context = cls._instance
                 if context is None or context.closed or cls._instance_pid != os.getpid():
-                    context = cls._instance = cls(io_threads=io_threads)
+                    fresh = cls(io_threads=io_threads)
+                    # `context` keeps the old one alive meanwhile: were it finalised inside the assignment, other
+                    # threads could still get it from the interpreter's cache of class attributes.
+                    cls._instance = fresh
                     cls._instance_pid = os.getpid()
+                    context = fresh
         return context
 
     if TYPE_CHECKING:
