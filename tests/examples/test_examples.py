@@ -14,10 +14,13 @@ EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
 # program -> what its output must say
 PROGRAMS = {
+    "asyncio_requests": r"5 clients, 500 requests answered",
+    "hwm_policies": r"DropOldest\(messages=5\): 15, 16, 17, 18, 19\n(.*\n)+Disconnect\(messages=5\): ",
     "load_balancing": r"worker 0: \d+ jobs, .*worker 3: \d+ jobs",
     "pipeline": r"worker \d: \d+ tasks",
     "publish_subscribe": r"sport: 1000 reports, traffic: 1000 reports, weather: 1000 reports",
     "request_reply": r"5 clients, 1000 requests answered",
+    "send_many": r"one call for each message: 200000 .*\none call for many: 200000 ",
 }
 
 
