@@ -66,7 +66,7 @@ class _Endpoint:
 
 
 def _add_address(error: ZMQError, addr: str | bytes) -> None:
-    if "addr=" not in error.strerror:
+    if (addr if isinstance(addr, str) else addr.decode("utf-8", "replace")) not in error.strerror:
         error.strerror = f"{error.strerror} (addr={addr!r})"
 
 

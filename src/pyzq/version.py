@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# The level of the API, since programs that `import pyzq as zmq` compare it; the release of this package is in its metadata.
+# The level of the API, since programs that `import pyzq as zmq` compare it; the release of the package is in its
+# metadata.
 VERSION_MAJOR = 27
 VERSION_MINOR = 3
 VERSION_PATCH = 0

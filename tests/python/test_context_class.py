@@ -4,6 +4,7 @@ import copy
 import gc
 import os
 import signal
+from threading import Thread
 
 import pytest
 
@@ -147,6 +148,23 @@ def test_instance():
     assert second is not first
     assert not second.closed
     second.term()
+
+
+def test_instance_is_replaced_under_many_threads():
+    def use():
+        for _ in range(3):
+            with pyzq.Context.instance().socket(pyzq.PUSH) as socket:
+                seen.append(socket.context)
+
+    for _ in range(50):
+        seen = []
+        threads = [Thread(target=use) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(map(id, seen)) == {id(pyzq.Context.instance())}
+        pyzq.Context.instance().term()
 
 
 def test_instance_of_a_subclass():

@@ -99,6 +99,27 @@ def test_repr(context):
         assert "Mine(zmq.SUB)" in repr(mine)
 
 
+def test_the_engine_does_not_call_what_a_subclass_overrides(context):
+    class Mine(pyzq.Socket):
+        def send(self, *args, **kwargs):
+            raise AssertionError("called")
+
+        send_multipart = recv = recv_multipart = set = get = send
+
+    with Mine(context, pyzq.PAIR) as mine, context.socket(pyzq.PAIR) as other:
+        pyzq.backend.Socket.bind(mine, "inproc://mine")
+        other.connect("inproc://mine")
+        send_multipart, recv_multipart = pyzq.backend.Socket.send_multipart, pyzq.backend.Socket.recv_multipart
+        for parts in ([b"one"], [b"one", b"two"], [bytearray(3)]):
+            send_multipart(mine, parts)
+            assert other.recv_multipart() == parts
+            other.send_multipart(parts)
+            assert recv_multipart(mine) == parts
+        assert pyzq.backend.Socket.send_many(mine, [b"one", [b"two", b"three"], bytearray(2)]) == 3
+        assert pyzq.backend.Socket.poll(mine, 0, pyzq.POLLOUT) == pyzq.POLLOUT
+        assert [other.recv_multipart() for _ in range(3)] == [[b"one"], [b"two", b"three"], [bytes(2)]]
+
+
 def test_needs_a_context():
     for arguments in ((), (None, pyzq.PUSH)):
         with pytest.raises(TypeError, match="context must be specified"):
@@ -150,7 +171,7 @@ def test_errors_name_the_address(socket):
         with pytest.raises(pyzq.ZMQError) as caught:
             call(address)
         assert address in str(caught.value)
-        assert str(caught.value).count("addr=") == 1
+        assert str(caught.value).count(address) == 1
 
 
 def test_random_port(socket):
