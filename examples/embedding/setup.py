@@ -1,0 +1,12 @@
+"""Builds an extension against the installed pyzq: python setup.py build_ext --inplace"""
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+import zcore
+
+# The .pxd files are found where the package is; the C compiler has to be told where its headers are.
+extension = Extension("embedded", ["embedded.pyx"], include_dirs=list(zcore.__path__))
+
+if __name__ == "__main__":
+    setup(ext_modules=cythonize([extension], language_level=3))
