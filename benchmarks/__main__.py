@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -80,8 +81,12 @@ def _run(options: argparse.Namespace) -> int:
     unknown = set(impls) - set(IMPLEMENTATIONS)
     if unknown:
         raise LookupError(f"no adapter for {', '.join(sorted(unknown))}; there are {', '.join(IMPLEMENTATIONS)}")
-    with show.progress("benchmarks") as progress:
-        record = session.run(rows, impls, profile, progress, options.seed)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done is written, as after Ctrl-C
+    try:
+        with show.progress("benchmarks") as progress:
+            record = session.run(rows, impls, profile, progress, options.seed)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     directory = options.out or (report.RESULTS if options.publish else report.LOCAL)
     pictures = _draw(record, directory, options.name)
     paths = report.write(record, directory, options.name, [p.name for p in pictures if p.suffix == ".svg"])
@@ -89,7 +94,7 @@ def _run(options: argparse.Namespace) -> int:
     for impl, reason in record["missing"].items():
         print(f"{impl} did not take part: {reason}")
     print("\n".join(str(path) for path in [*paths, *pictures]))
-    return 0
+    return 130 if record["interrupted"] else 0
 
 
 def _draw(record: dict[str, Any], directory: Path, name: str) -> list[Path]:

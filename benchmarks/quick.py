@@ -49,6 +49,8 @@ def run(
     """
     chosen = registry.select(list(rows) if rows is not None else list(ROWS))
     record = session.run(chosen, impls, PROFILE, progress_callback)
+    if record["interrupted"]:
+        raise KeyboardInterrupt
     table = []
     for line in lines(record):
         if line.metric.name != line.row["metrics"][0]["name"]:

@@ -128,6 +128,8 @@ def _introduction(record: dict[str, Any]) -> str:
         f" ({settings['few_rounds']} in rows of every type and those without a goal), {settings['run_s']:g} s per run."
     )
     text = [heading, profile, _HOW_TO_READ]
+    if record["interrupted"]:
+        text.append("The run was interrupted: the last row is incomplete, and those after it are missing.")
     for impl, reason in record["missing"].items():
         text.append(f"{impl} is not in the table: {reason}.")
     return "\n\n".join(text)

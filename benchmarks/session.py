@@ -2,7 +2,7 @@
 
 The record it returns is plain data, written as JSON by the report:
 
-    {"format", "started", "settings", "machine", "versions", "missing", "rows": [
+    {"format", "started", "settings", "machine", "versions", "missing", "interrupted", "rows": [
         {"id", "group", "title", ..., "metrics", "contestants", "notes", "absent", "rounds": [
             {"run", "round", "order", "seconds", "rejected", "results": {contestant: {"values", "marks", "error"}}}]}]}
 """
@@ -62,7 +62,7 @@ def run(
     progress: Progress | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """Run rows with these implementations and return the record."""
+    """Run rows with these implementations and return the record; of what was done so far, if interrupted."""
     source = random.Random(seed)
     found = {impl: conductor.probe(impl) for impl in impls}
     versions = {impl: probe.version for impl, probe in found.items() if not probe.missing}
@@ -76,13 +76,18 @@ def run(
         "machine": machine.facts(),
         "versions": versions,
         "missing": missing,
+        "interrupted": False,
         "rows": [plan.entry for plan in plans],
     }
     total = sum(plan.cost for plan in plans) * profile.runs
     tick = _Ticker(progress, total)
-    for pass_number in range(profile.runs):
-        for plan in plans:
-            _run_row(plan, pass_number, profile, source, tick)
+    try:
+        for pass_number in range(profile.runs):
+            for plan in plans:
+                _run_row(plan, pass_number, profile, source, tick)
+    except KeyboardInterrupt:
+        record["interrupted"] = True
+    record["rows"] = [row for row in record["rows"] if row["rounds"]]
     return record
 
 

@@ -76,6 +76,16 @@ def test_an_implementation_that_is_not_there_is_left_out(monkeypatch):
     assert record["rows"][0]["contestants"] == ["pyzmq"]
 
 
+def test_what_was_done_before_an_interruption_is_kept():
+    def stop(done, planned, label):
+        if label.startswith("pushpull-ipc-1KB"):
+            raise KeyboardInterrupt
+
+    record = session.run(registry.select(["pushpull-ipc-16B", "pushpull-ipc-1KB"]), ["pyzmq"], SHORT, stop)
+    assert record["interrupted"]
+    assert [row["id"] for row in record["rows"]] == ["pushpull-ipc-16B"]
+
+
 def test_a_worker_that_dies_fails_its_run_and_no_more():
     (row,) = registry.select(["pushpull-ipc-16B"])
     who = Contestant("pyzmq", "pyzmq", "pushpull", "ipc", {"flow": "blocking", "hwm": "many"}, {})

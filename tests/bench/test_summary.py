@@ -61,6 +61,7 @@ def record(*rows):
         "machine": {"cpu": "c", "cpus": 2, "system": "s", "python": "p", "tcp_congestion": ""},
         "versions": {"pyzq": "1", "pyzmq": "2"},
         "missing": {},
+        "interrupted": False,
         "rows": list(rows),
     }
 
