@@ -60,7 +60,7 @@ cdef struct conn:
     ssize_t wrote
     # when to write at once, when to gather (in ticks) [socket lock]
     uint64_t last_write
-    uint64_t write_cost
+    uint64_t gather       # so long after a write the next may wait for company
     # traffic that is not plain frames
     byteq coded           # outgoing, encoded [writer]
     size_t coded_source   # bytes of the outq that `coded` stands for

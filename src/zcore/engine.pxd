@@ -150,6 +150,7 @@ cdef struct sock:
     uint32_t spin_score   # 0-256: how often spinning paid
     uint32_t spin_count
     int spin_us           # the budget
+    uint32_t wake_round   # how often this socket's thread had waited when it last woke somebody
     int last_cpu          # of the last thread that put something into our inbox
     # inproc
     peer* inbox           # atomic: peers with news
@@ -166,6 +167,8 @@ cdef struct sock:
     uint32_t touch_seen   # [reactor]
     uint32_t idle_ticks   # [reactor]
     int64_t tick_ns       # [reactor]
+    uint64_t burst_end    # ticks: when a call last wrote to connections by itself, and for how long it did
+    uint64_t burst_cost
     session* flush
     session* failed
     session* graves       # freed when no thread is in the set

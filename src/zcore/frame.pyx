@@ -71,6 +71,7 @@ cdef Frame frame_of_block(block* b, size_t size):
     f.blk = b
     f.data = block_data(b)
     f.size = size
+    f.writable = True
     return f
 
 
@@ -131,7 +132,11 @@ cdef class Frame:
             else:
                 copy = memoryview(data).nbytes < (COPY_THRESHOLD if copy_threshold is None else copy_threshold)
         if copy:
-            data = data if PyBytes_CheckExact(data) else bytes(memoryview(data))
+            if not PyBytes_CheckExact(data):
+                view = memoryview(data)
+                if not view.contiguous:
+                    raise BufferError("the buffer is not contiguous")
+                data = bytes(view)
             self.keep = data
             self.data = <const uint8_t*>PyBytes_AS_STRING(data)
             self.size = PyBytes_GET_SIZE(data)
@@ -149,7 +154,8 @@ cdef class Frame:
         meta_unref(self.facts)
 
     def __getbuffer__(self, Py_buffer* buffer, int flags):
-        PyBuffer_FillInfo(buffer, self, <void*>self.data, self.size, 1, flags)
+        # What was received into memory of our own may be written to; bytes and the program's buffers may not.
+        PyBuffer_FillInfo(buffer, self, <void*>self.data, self.size, not self.writable, flags)
 
     def __releasebuffer__(self, Py_buffer* buffer):
         pass
@@ -158,8 +164,16 @@ cdef class Frame:
         return self.size
 
     def __str__(self):
-        data = self.bytes
-        shown = repr(data[:16]) + "..." if len(data) > 16 + 3 else repr(data)
+        shown = repr(self.bytes[:12])
+        if self.size > 12:
+            n = self.size
+            unit = "B"
+            for larger in ("kB", "MB", "GB"):
+                if n < 1000:
+                    break
+                n //= 1000
+                unit = larger
+            shown += f"...{n}{unit}"
         cls = type(self)
         name = "zmq.Frame" if cls.__module__ in ("zcore.frame", "pyzq.frame", "pyzq.sugar.frame") else f"{cls.__module__}.{cls.__name__}"
         return f"<{name}({shown})>"
@@ -182,6 +196,7 @@ cdef class Frame:
         f.data = self.data
         f.size = self.size
         f.original = self.original
+        f.writable = self.writable
         f.more = self.more
         f.tracker = self.tracker
         f.cached_bytes = self.cached_bytes
@@ -202,7 +217,7 @@ cdef class Frame:
     def bytes(self):
         """The bytes of the frame, as `bytes`; copied once."""
         if self.cached_bytes is None:
-            if self.original is None and PyBytes_CheckExact(self.keep) and PyBytes_GET_SIZE(self.keep) == <Py_ssize_t>self.size:
+            if self.original is None and not self.writable and PyBytes_CheckExact(self.keep) and PyBytes_GET_SIZE(self.keep) == <Py_ssize_t>self.size:
                 self.cached_bytes = self.keep
             else:
                 self.cached_bytes = PyBytes_FromStringAndSize(<const char*>self.data, self.size)

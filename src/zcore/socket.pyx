@@ -274,7 +274,7 @@ cdef class Socket(SocketBase):
             refuse(self.s)
         if n == 1 or self.s.row.send == SEND_GROUP or flags & SNDMORE or self.s.nstage:
             for k in range(n):
-                tracker = self.send(seq[k], flags | SNDMORE if k + 1 < n else flags, copy, track,
+                tracker = Socket.send(self, seq[k], flags | SNDMORE if k + 1 < n else flags, copy, track,
                                     routing_id=routing_id, group=group)
                 if track:
                     trackers = trackers or []
@@ -389,9 +389,9 @@ cdef class Socket(SocketBase):
         item = items[at]
         try:
             if isinstance(item, (list, tuple)):
-                self.send_multipart(item, flags)
+                Socket.send_multipart(self, item, flags)
             else:
-                self.send(item, flags)
+                Socket.send(self, item, flags)
         except Again:
             if before:
                 return 0
@@ -413,6 +413,7 @@ cdef class Socket(SocketBase):
         cdef uint32_t number = 0
         cdef const uint8_t* group
         cdef int ngroup = 0
+        cdef bint fresh = p.kind == MK_EMPTY
         if not copy:
             who = s.r.current if s.r.current != NULL else s.r.ready
             if who != NULL and who.facts != NULL:
@@ -461,6 +462,7 @@ cdef class Socket(SocketBase):
             return data
         if not isinstance(data, Frame):
             data = frame_of_object(data, <const uint8_t*>PyBytes_AS_STRING(data), size)
+            (<Frame>data).writable = fresh and size > 1      # bytes of one or none are the interpreter's own
         f = data
         f.facts = facts
         f.more = s.rcvmore

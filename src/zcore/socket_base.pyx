@@ -42,6 +42,14 @@ cdef inline bint _unusable(sock* s) noexcept:
     return s.closed or zq_load32(&s.fatal) != 0
 
 
+# How often this thread has waited for a socket.
+cdef extern from *:
+    """
+    static __thread uint32_t zq_waits;
+    """
+    uint32_t zq_waits
+
+
 cdef void sock_settle(sock* s) noexcept:
     """[lock, taken; let go of here] Act on what the call did, then wake whom it concerns."""
     cdef wakes w
@@ -60,10 +68,16 @@ cdef void sock_settle(sock* s) noexcept:
         return
     traffic_settle(s, &w)
     zq_unlock(&s.lock)
-    if w.n:
-        # A thread that is woken wants the GIL at once.
-        with nogil:
-            wakes_run(&w)
+    if w.n == 0:
+        return
+    if s.wake_round == zq_waits:
+        # This thread sends on and on: it keeps the GIL, and whoever it wakes finds more than one message when it gets it.
+        wakes_run(&w)
+        return
+    # It takes turns with others: whoever is woken wants the GIL at once.
+    s.wake_round = zq_waits
+    with nogil:
+        wakes_run(&w)
 
 
 cdef int patience_begin(patience* w) except -1:
@@ -82,7 +96,9 @@ cdef void patience_end(patience* w) noexcept:
 
 cdef int sock_wait(sock* s, int want, patience* w) except -1:
     """[lock, taken before the try that failed; let go of here]"""
+    global zq_waits
     cdef int rc
+    zq_waits += 1
     if w.deadline >= 0 and zq_now_ns() >= w.deadline:
         sock_settle(s)
         return 1

@@ -25,6 +25,8 @@ from .zmtp cimport COMMAND_CANCEL, COMMAND_JOIN, COMMAND_LEAVE, COMMAND_SUBSCRIB
 cdef enum:
     INLINE_WRITES = 8         # connections one call writes to by itself; the rest is the reactor's
     GATHER_FULL = 65536       # bytes that are written without waiting for more
+    GATHER_US = 50            # longest wait for company of one connection
+    BURST_US = 200            # and of all of a socket's, when one message goes to many
 
 
 # --- references and wake-ups -----------------------------------------------------------------------------
@@ -218,15 +220,13 @@ cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil:
 
 # --- writing -----------------------------------------------------------------------------------------------
 
-cdef inline uint64_t _gather_time(conn* c) noexcept nogil:
-    """How long after a write the next may wait for company: twice what a write costs, 4 to 50 us, in ticks."""
+cdef inline uint64_t _gather_time(uint64_t cost, uint64_t most_us) noexcept nogil:
+    """How long after a write of this cost the next may wait for company: twice as long, but at least 4 us; in ticks."""
     cdef uint64_t us = ticks_per_us()
-    cdef uint64_t t = c.write_cost * 2
+    cdef uint64_t t = cost * 2
     if t < 4 * us:
         return 4 * us
-    if t > 50 * us:
-        return 50 * us
-    return t
+    return t if t < most_us * us else most_us * us
 
 
 cdef void _leave(sock* s, session* n) noexcept nogil:
@@ -251,7 +251,7 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
     conn_write_run(&n.c)
     zq_lock(&s.lock)
     n.c.last_write = zq_ticks()
-    n.c.write_cost = n.c.last_write - start
+    n.c.gather = _gather_time(n.c.last_write - start, GATHER_US)
     was_full = n.p.out.full
     rc = conn_write_end(&n.c, &n.p.out)
     if was_full and not n.p.out.full:
@@ -303,6 +303,7 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
     cdef session* n
     cdef int writes = 0
     cdef int rc
+    cdef uint64_t start = 0
     cdef uint64_t now
     while s.r.dirty != NULL:
         p = s.r.dirty
@@ -326,12 +327,18 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             continue
         if not n.active or n.c.closing or n.c.blocked:
             continue
-        if n.c.out_busy:
+        if p.out.q.unsent < GATHER_FULL:
+            if n.in_flush and s.flush_ticking and s.nactive > 1:
+                continue      # the reactor has it on its list
+            now = zq_ticks()
+            if writes == 0:
+                start = now
+            if (n.c.out_busy or writes >= INLINE_WRITES or now - n.c.last_write < n.c.gather
+                    or (s.nactive > 1 and writes == 0 and now - s.burst_end < s.burst_cost)):
+                _leave(s, n)
+                continue
+        elif n.c.out_busy:
             _leave(s, n)      # whoever writes now has not seen this
-            continue
-        now = zq_ticks()
-        if p.out.q.unsent < GATHER_FULL and (writes >= INLINE_WRITES or now - n.c.last_write < _gather_time(&n.c)):
-            _leave(s, n)
             continue
         writes += 1
         rc = traffic_write(s, n)
@@ -339,6 +346,10 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             rc = traffic_write(s, n)
         if rc == WRITE_MORE:
             _leave(s, n)
+    if writes and start:
+        # Writing to many peers one by one costs more than to each: what counts is what the call as a whole has cost.
+        s.burst_end = zq_ticks()
+        s.burst_cost = _gather_time(s.burst_end - start, BURST_US)
 
 
 cdef void traffic_bury(sock* s, peer* p) noexcept nogil:
