@@ -46,7 +46,7 @@ cdef void ctx_ref(ctx* c) noexcept nogil
 cdef void ctx_unref(ctx* c) noexcept nogil               # the last one stops the reactors and frees
 cdef bint ctx_forked(ctx* c) noexcept nogil              # made by a parent process
 cdef int ctx_reactor(ctx* c, uint64_t affinity, reactor** out) noexcept nogil
-# The least loaded reactor of those the mask allows, started; 0, -EINVAL (IO_THREADS is 0), or why no thread could start.
+# The least loaded reactor of those the mask allows, started; 0, -EMTHREAD (IO_THREADS is 0, the mask names none), or why no thread could start.
 cdef void ctx_reactor_left(ctx* c, reactor* r) noexcept nogil
 cdef inproc_name* ctx_name(ctx* c, const char* name, size_t n, bint make) noexcept nogil   # [lock]
 cdef void ctx_name_trim(ctx* c, inproc_name* entry) noexcept nogil                        # [lock] freed when nobody uses it

@@ -1,10 +1,11 @@
 """Contexts without their sockets; see ctx.pxd."""
 
-from libc.errno cimport EINVAL, ENOMEM
+from libc.errno cimport ENOMEM
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
+from .errno_zmq cimport EMTHREAD
 from .option_table cimport ctx_options
 from .options cimport ctx_options_free, ctx_options_init
 from .platform cimport (generation_word, zq_add32, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock,
@@ -110,7 +111,7 @@ cdef int ctx_reactor(ctx* c, uint64_t affinity, reactor** out) noexcept nogil:
         if best < 0 or c.load[i] < c.load[best]:
             best = i
     if best < 0:
-        rc = -EINVAL
+        rc = -EMTHREAD
     elif c.reactors[best] == NULL:
         rc = _start(c, best)
     if rc >= 0:

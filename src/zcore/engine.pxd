@@ -75,7 +75,7 @@ cdef struct session:      # one stream connection, from accept or connect to its
     bint watch_out        # the reactor is to watch for writability
     bint resume           # in need of going back into the set
     handle h              # [reactor] handshake, then writability
-    timer limit           # [reactor] HANDSHAKE_IVL
+    timer limit           # [reactor] HANDSHAKE_IVL; after session_leave, LINGER
     timer beat            # [reactor] heartbeats
     timer slow            # [reactor] HWM policy Disconnect
     size_t hs_sent
@@ -109,6 +109,10 @@ cdef struct ept:          # one bind or connect
     timer wait            # [reactor] back-off, connect timeout
     resolve_request* asking   # [reactor]
     bint delayed          # CONNECT_DELAYED was said of this attempt
+    bint leaving          # disconnected: it stays for what its peer was sent before, until leave_due
+    bint leave_seen       # [reactor]
+    int64_t leave_due     # ns; -1: no limit, 0: at once
+    timer leave           # [reactor]
     uint8_t rid[256]      # CONNECT_ROUTING_ID for its peer
     uint32_t rid_len
 

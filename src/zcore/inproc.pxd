@@ -20,17 +20,21 @@ cdef struct half:
     uint32_t nmsgs        # whole messages waiting
     bint full             # the writer met the mark, and it has not sunk to half since
     bint open             # the reader is between two parts
-    limits lim
+    limits lim            # what holds: made of the two that follow
+    limits by_writer      # SNDHWM or the policy of the side that writes
+    limits by_reader      # RCVHWM or the policy of the side that reads
     books books
 
 cdef struct link:
     zq_mutex lock
     uint32_t refs         # atomic
     half dir[2]           # dir[s] is written by side s and read by side 1 - s
+    bint joined           # both sides have said their limits; before, the writer's alone count
     void* ends[2]         # the peer that side s reads and writes through; NULL when that side has gone [lock]
 
 
-cdef link* link_new() noexcept nogil                       # refs = 2
+cdef link* link_new() noexcept nogil                       # one reference, for the side that connects; NULL: no memory
+cdef void link_ref(link* k) noexcept nogil
 cdef void link_unref(link* k) noexcept nogil
 cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control, bint* wake) noexcept nogil
 # A whole message; pre and parts are moved out on success, left alone otherwise. 0, PUT_DROPPED, -EAGAIN (full), -EPIPE (nobody reads), -ENOMEM.
@@ -38,5 +42,8 @@ cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint
 cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil
 # The next part for side's reader: 1, or 0 when there is none. credit: the writer may go on.
 cdef void link_leave(link* k, int side) noexcept nogil      # this side reads and writes no more
+cdef int link_inject(link* k, int side, zmsg* m) noexcept nogil     # put m before side's reader, outside the limits; 0 or -ENOMEM
+cdef void link_limits(link* k, int side, const limits* sending, const limits* receiving) noexcept nogil
+# What one side contributes to the limits of both directions.
 cdef bint link_room(link* k, int side) noexcept nogil
 cdef uint32_t link_waiting(link* k, int side) noexcept nogil  # parts that side could take now

@@ -4,21 +4,24 @@ from libc.errno cimport EAGAIN, ENOMEM, EPIPE
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, malloc
 
-from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free
+from .keeper cimport keeper_clear, keeper_put, keeper_take, kept, kept_free
 from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_PEER_GONE, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
-                      POLICY_KEEP_LAST, below_half, over_limit, policy_blocks)
-from .message cimport (MSG_COMMAND, MSG_MORE, zmsg, zmsg_init, zmsg_move, zmsg_release)
+                      POLICY_KEEP_LAST, POLICY_TYPE, below_half, limits, over_limit, policy_blocks)
+from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_init, zmsg_move, zmsg_release
 from .pipe cimport PUT_DROPPED
-from .platform cimport zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock
+from .platform cimport zq_add32, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock
 from .ring cimport msgring_at, msgring_count, msgring_free, msgring_pop, msgring_reserve, msgring_slot
-
 
 cdef link* link_new() noexcept nogil:
     cdef link* k = <link*>calloc(1, sizeof(link))
     if k != NULL:
         zq_mutex_init(&k.lock)
-        k.refs = 2
+        k.refs = 1
     return k
+
+
+cdef void link_ref(link* k) noexcept nogil:
+    zq_add32(&k.refs, 1)
 
 
 cdef void link_unref(link* k) noexcept nogil:
@@ -158,6 +161,51 @@ cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil:
         h.open = (out.flags & MSG_MORE) != 0
     zq_unlock(&k.lock)
     return 1
+
+
+cdef int link_inject(link* k, int side, zmsg* m) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    cdef zmsg* slot
+    cdef int rc
+    zq_lock(&k.lock)
+    rc = msgring_reserve(&h.ring, 1)
+    if rc == 0:
+        slot = msgring_slot(&h.ring)
+        zmsg_move(slot, m)
+        slot.flags = 0
+        h.nmsgs += 1
+        h.books.accepted += 1
+    zq_unlock(&k.lock)
+    return rc
+
+
+cdef void _meet(half* h) noexcept nogil:
+    """Both ends' marks add up; the writer's policy counts, or the reader's if the writer has chosen none."""
+    h.lim = h.by_writer
+    if h.by_writer.policy == POLICY_TYPE:
+        if h.by_reader.policy != POLICY_TYPE:
+            h.lim = h.by_reader
+        elif h.by_writer.messages and h.by_reader.messages:
+            h.lim.messages = h.by_writer.messages + h.by_reader.messages
+        else:
+            h.lim.messages = 0
+    if h.full and not over_limit(&h.lim, h.nmsgs, 0):
+        h.full = False
+
+
+cdef void link_limits(link* k, int side, const limits* sending, const limits* receiving) noexcept nogil:
+    zq_lock(&k.lock)
+    k.dir[side].by_writer = sending[0]
+    k.dir[1 - side].by_reader = receiving[0]
+    if side == 1:
+        k.joined = True
+    if k.joined:
+        _meet(&k.dir[0])
+        _meet(&k.dir[1])
+    else:
+        k.dir[side].lim = sending[0]
+        k.dir[side].full = over_limit(sending, k.dir[side].nmsgs, 0)
+    zq_unlock(&k.lock)
 
 
 cdef void link_leave(link* k, int side) noexcept nogil:

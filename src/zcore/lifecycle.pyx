@@ -3,14 +3,14 @@
 from libc.errno cimport ECONNABORTED, EINVAL, EMFILE, ENOMEM
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
-from .ctx cimport ctx, ctx_reactor_left, ctx_ref, ctx_unref
-from .endpoints cimport (LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_leave_inproc, endpoints_run, endpoints_stop,
-                        peers_leave_inproc)
-from .engine cimport (EPT_STOPPING, TODO_BEAT, TODO_BLOCKED, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED, TODO_FLUSH, TODO_GRAVES,
-                      TODO_INBOX, TODO_LEASE, TODO_RESUME, TODO_SLOW, ept, session, sock)
+from .ctx cimport ctx, ctx_reactor_left, ctx_ref
+from .dialling cimport LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_run, endpoints_stop
+from .engine cimport (TODO_BEAT, TODO_BLOCKED, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED, TODO_GRAVES, TODO_INBOX,
+                      TODO_LEASE, TODO_RESUME, TODO_SLOW, ept, session, sock)
 from .errno_zmq cimport ETERM
+from .heartbeat cimport heartbeat_mind, heartbeat_slow
+from .joining cimport inproc_leave, inproc_leave_all
 from .lease cimport lease_back, lease_look, lease_stop, lease_take_over
 from .limits cimport DROP_CLOSED
 from .mechanism cimport HS_FAILED
@@ -18,11 +18,11 @@ from .message cimport zmsg_release
 from .options cimport options_free, options_inherit, options_init
 from .patterns cimport pattern_of
 from .pipe cimport outq_clear
-from .platform cimport (generation_word, zq_load32, zq_lock, zq_mutex_init, zq_now_ns, zq_or32, zq_store32, zq_trylock_spin, zq_unlock,
-                        zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
-from .reactor cimport reactor_post, reactor_retry, task, task_cancel, task_init, timer, timer_cancel, timer_init, timer_set
-from .routing cimport PEER_INPROC, PEER_STREAM, peer, routing_dirty, routing_free, routing_init, routing_remove
-from .sessions cimport session_close, session_mind, session_resume, session_slow, session_watch, sessions_sweep
+from .platform cimport (generation_word, zq_load32, zq_lock, zq_mutex_init, zq_now_ns, zq_or32, zq_store32,
+                        zq_trylock_spin, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
+from .reactor cimport reactor_retry, task, task_cancel, task_init, timer, timer_cancel, timer_init, timer_set
+from .routing cimport PEER_STREAM, peer, routing_free, routing_init, routing_remove
+from .sessions cimport session_close, session_resume, session_watch, sessions_sweep
 from .traffic cimport (session_failed, sock_post, sock_ref, sock_unref, sock_wake, traffic_bury, traffic_flush_now,
                        traffic_inbox, traffic_settle, wakes, wakes_run)
 
@@ -133,9 +133,9 @@ cdef void _look_after(sock* s, uint32_t todo) noexcept nogil:
             if todo & TODO_RESUME:
                 session_resume(n)
             if todo & TODO_SLOW:
-                session_slow(n)
+                heartbeat_slow(n)
             if todo & TODO_BEAT:
-                session_mind(n)
+                heartbeat_mind(n)
             n = n.next
     if todo & TODO_GRAVES:
         sessions_sweep(s)
@@ -316,8 +316,8 @@ cdef void sock_close(sock* s, int64_t linger_ms) noexcept nogil:
     s.nstage = 0
     traffic_flush_now(s)
     zq_unlock(&s.lock)
-    endpoints_leave_inproc(s)
-    peers_leave_inproc(s, NULL)
+    inproc_leave_all(s)
+    inproc_leave(s, NULL)
     sock_wake(s)
     if s.rx != NULL:
         sock_post(s, TODO_CLOSE)

@@ -218,7 +218,7 @@ cdef int _send_only(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
     cdef int rc
     cdef uint32_t i
     for i in range(r.npeers):
-        if not r.peers[i].gone:
+        if not r.peers[i].gone and not r.peers[i].leaving:
             rc = peer_put(r, r.peers[i], NULL, 0, parts, n)
             return 0 if rc > 0 else rc
     return -EAGAIN

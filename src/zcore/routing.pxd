@@ -37,6 +37,7 @@ cdef struct peer:
     bint gone             # nothing more will come: freed when its input has been taken
     bint usable           # messages may be queued for it (IMMEDIATE: only while it is connected)
     bint close_wanted     # the pattern wants the connection closed
+    bint leaving          # nothing is put into its queue any more; it goes when that is empty
     bint in_ready         # in the fair queue
     bint dirty            # in routing.dirty
     bint said_hello       # it has been connected before

@@ -1,48 +1,44 @@
 """Handshakes, attachment, heartbeats; see sessions.pxd."""
 
 from libc.errno cimport EAGAIN, ECONNABORTED, ECONNRESET, EEXIST, EINTR, ENOMEM, ETIMEDOUT, errno
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen, strncpy
 
 from .buffer cimport READ_ROOM
-from .connection cimport (WIRE_RAW, WRITE_FULL, conn_control, conn_free, conn_init, conn_pending, conn_read_begin,
-                          conn_start_traffic)
-from .engine cimport (EPT_CONNECTED, EPT_STOPPING, LEASE_NONE, TODO_FAILED, TODO_GRAVES, ept, session, sock)
-from .handshake cimport handshake_free, handshake_init, handshake_input, handshake_output, handshake_sent, handshake_trim
-from .inproc cimport link
+from .connection cimport WIRE_RAW, conn_free, conn_init, conn_pending, conn_start_traffic
+from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, ept, session, sock
+from .handshake cimport handshake_init, handshake_input, handshake_output, handshake_sent, handshake_trim
+from .heartbeat cimport heartbeat_init, heartbeat_start, heartbeat_stop
 from .lease cimport lease_start
-from .limits cimport (DROP_PEER_GONE, KEY_NONE, POLICY_DISCONNECT, POLICY_KEEP_LAST, POLICY_TYPE, below_half, limits)
-from .mechanism cimport (HS_FAILED, HS_FAIL_AUTH, HS_FAIL_LOCAL, HS_FAIL_PROTOCOL, HS_READY, MECHANISM_NULL, handshake_config)
-from .message cimport meta_new, meta_unref, zmsg, zmsg_copy_bytes, zmsg_init, zmsg_release
+from .limits cimport DROP_PEER_GONE
+from .listener cimport accepted
+from .mechanism cimport HS_FAILED, HS_FAIL_AUTH, HS_FAIL_PROTOCOL, HS_READY, handshake_config
+from .message cimport meta_new, meta_unref
 from .monitor cimport (EVENT_ACCEPTED, EVENT_CONNECTED, EVENT_DISCONNECTED, EVENT_HANDSHAKE_FAILED_AUTH,
                        EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED,
                        monitor_emit)
-from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER, WRAP_TOPICS, WRAP_GROUP
-from .pipe cimport (inq_append_frame, inq_publish, inq_ready, inq_reset, inq_room, outq_clear, outq_drop_control, outq_put,
-                    outq_rewind)
+from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER
+from .peers cimport peer_farewell, peer_greet, peer_inject, peer_leave, peer_make
+from .pipe cimport inq_reset, inq_room, outq_clear, outq_drop_control, outq_rewind
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
-from .poller cimport POLLER_DEFAULT, poller_add, poller_open, poller_del
-from .pubsub cimport fanout_gone, fanout_subscription, own_resend
-from .reactor cimport (POLL_ERR, POLL_HUP, POLL_IN, POLL_ONESHOT, POLL_OUT, handle, handle_init, handle_remove, handle_set,
-                       reactor_now, timer, timer_cancel, timer_init, timer_set)
-from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_free, peer_has_input, peer_new, peer_put, routing_add,
-                       routing_dirty, routing_find, routing_name, routing_name_generated, routing_readable, routing_remove, routing_unname,
-                       routing_writable)
+from .poller cimport POLLER_DEFAULT, poller_add, poller_del, poller_open
+from .pubsub cimport fanout_subscription
+from .reactor cimport (POLL_ERR, POLL_HUP, POLL_IN, POLL_ONESHOT, POLL_OUT, handle, handle_init, handle_remove,
+                       handle_set, timer, timer_cancel, timer_init, timer_set)
+from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty, routing_find, routing_name,
+                       routing_name_generated, routing_remove, routing_unname, routing_writable)
 from .stream cimport peer_facts
-from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_settle, traffic_write,
-                       wakes, wakes_run)
-from .zmtp cimport (PING_FRAME_SIZE, TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_PUB, TYPE_REQ, TYPE_ROUTER, TYPE_SERVER,
-                    TYPE_STREAM, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_3_0, announces_identity, property_size, put_ping, put_property)
+from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_settle,
+                       traffic_write, wakes, wakes_run)
+from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, announces_identity,
+                    property_size, put_property)
 
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void* buf, size_t n, int flags)
     ssize_t send(int fd, const void* buf, size_t n, int flags)
-    int MSG_DONTWAIT
-
-cdef extern from "<sys/ioctl.h>" nogil:
-    int ioctl(int fd, unsigned long request, int* out)
-    unsigned long FIONREAD
+    int shutdown(int fd, int how)
+    int MSG_DONTWAIT, SHUT_WR
 
 cdef extern from "<unistd.h>" nogil:
     int close(int fd)
@@ -56,83 +52,17 @@ cdef extern from *:
     int MSG_NOSIGNAL
 
 
-# --- peers -----------------------------------------------------------------------------------------------
-
-cdef void sock_limits(sock* s, limits* out, bint sending) noexcept nogil:
-    memset(out, 0, sizeof(limits))
-    if sending and s.send_limits_set:
-        out[0] = s.send_limits
-    elif not sending and s.recv_limits_set:
-        out[0] = s.recv_limits
-    if out.messages == 0 and out.bytes == 0:
-        out.messages = <uint32_t>(s.opt.sndhwm if sending else s.opt.rcvhwm)
-    if s.opt.conflate and out.policy == POLICY_TYPE:
-        out.policy = POLICY_KEEP_LAST
-        out.key = KEY_NONE
-        out.messages = 1
-
-
-cdef peer* peer_make(sock* s, int kind) noexcept nogil:
-    cdef peer* p = peer_new(kind)
-    if p == NULL:
-        return NULL
-    p.owner = s
-    sock_limits(s, &p.out.lim, True)
-    sock_limits(s, &p.inn.lim, False)
-    p.inn.max_size = s.opt.maxmsgsize
-    return p
-
-
-cdef void peer_inject(sock* s, peer* p, const uint8_t* data, size_t n) noexcept nogil:
-    if inq_room(&p.inn, n + READ_ROOM) < 0:
-        return
-    if inq_append_frame(&p.inn, 0, data, n) == 0:
-        inq_publish(&p.inn)
-        if not s.row.traits & EAGER:
-            routing_readable(&s.r, p)
-
-
-cdef int _say(sock* s, peer* p, const uint8_t* data, size_t n) noexcept nogil:
-    cdef zmsg m
-    cdef int rc
-    zmsg_init(&m)
-    rc = zmsg_copy_bytes(&m, data, n)
-    if rc == 0:
-        rc = peer_put(&s.r, p, NULL, 0, &m, 1)
-    zmsg_release(&m)
-    return rc
-
-
-cdef int peer_greet(sock* s, peer* p) noexcept nogil:
-    if s.opt.hello_msg.size and (s.type == TYPE_ROUTER or s.type == TYPE_DEALER or s.type == TYPE_CLIENT
-                                 or s.type == TYPE_SERVER or s.type == TYPE_PEER):
-        _say(s, p, s.opt.hello_msg.data, s.opt.hello_msg.size)
-    if s.opt.probe_router and (s.type == TYPE_ROUTER or s.type == TYPE_DEALER or s.type == TYPE_REQ):
-        _say(s, p, <const uint8_t*>b"", 0)
-    if s.type == TYPE_XPUB and s.opt.xpub_welcome_msg.size:
-        _say(s, p, s.opt.xpub_welcome_msg.data, s.opt.xpub_welcome_msg.size)
-    if s.type == TYPE_XSUB and p.kind == PEER_STREAM and p.queued_first:
-        p.queued_first = False     # they went into its queue when the endpoint was made
-    elif s.row.wrap == WRAP_TOPICS or s.row.wrap == WRAP_GROUP:
-        return own_resend(&s.r, p)
-    return 0
-
-
-cdef void peer_farewell(sock* s, peer* p) noexcept nogil:
-    if s.row.traits & EAGER:
-        fanout_gone(&s.r, p)
-    if s.type == TYPE_ROUTER and s.opt.router_notify & 2:
-        peer_inject(s, p, <const uint8_t*>b"", 0)
-    if s.opt.disconnect_msg.size and (s.type == TYPE_ROUTER or s.type == TYPE_SERVER or s.type == TYPE_PEER):
-        peer_inject(s, p, s.opt.disconnect_msg.data, s.opt.disconnect_msg.size)
-    if s.type == TYPE_STREAM and s.opt.stream_notify:
-        peer_inject(s, p, <const uint8_t*>b"", 0)
-
-
 # --- opening ---------------------------------------------------------------------------------------------
 
 cdef void _release(session* n) noexcept nogil:
     """Its memory and its descriptor. Not in any list any more."""
+    cdef uint8_t[16384] scrap
+    cdef int k
+    # With input unread, close(2) would take back what the kernel has yet to send.
+    shutdown(n.c.fd, SHUT_WR)
+    for k in range(64):
+        if recv(n.c.fd, scrap, sizeof(scrap), MSG_DONTWAIT) <= 0:
+            break
     close(n.c.fd)
     conn_free(&n.c)
     free(n.early)
@@ -283,6 +213,11 @@ cdef void session_watch(session* n) noexcept nogil:
 
 cdef void _on_limit(timer* t, int64_t now) noexcept nogil:
     cdef session* n = <session*>t.owner
+    if n.active:
+        zq_lock(&n.s.lock)
+        session_failed(n.s, n, -ETIMEDOUT)     # LINGER is over
+        zq_unlock(&n.s.lock)
+        return
     n.c.error = -ETIMEDOUT
     monitor_emit(n.s, EVENT_HANDSHAKE_FAILED_NO_DETAIL, ETIMEDOUT, n.name)
     _discard(n)
@@ -305,8 +240,7 @@ cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint acc
         strncpy(n.name, e.name, sizeof(n.name) - 1)
     handle_init(&n.h, fd, _on_handle, n)
     timer_init(&n.limit, _on_limit, n)
-    timer_init(&n.beat, _on_beat, n)
-    timer_init(&n.slow, _on_slow, n)
+    heartbeat_init(n)
     memset(&cfg, 0, sizeof(cfg))
     zq_lock(&s.lock)
     cfg.socket_type = s.type
@@ -377,6 +311,8 @@ cdef int _identify(sock* s, session* n, peer* p) noexcept nogil:
     cdef peer* old
     cdef const uint8_t* id = n.c.hs.identity
     cdef size_t size = n.c.hs.identity_len
+    if p.leaving:
+        return 0
     if s.row.wrap == WRAP_NUMBER:
         return 0 if p.named else routing_name_generated(&s.r, p)
     if s.row.wrap != WRAP_IDENTITY:
@@ -405,7 +341,7 @@ cdef int _identify(sock* s, session* n, peer* p) noexcept nogil:
 cdef bint _others(sock* s, peer* p) noexcept nogil:
     cdef uint32_t i
     for i in range(s.r.npeers):
-        if s.r.peers[i] != p and not s.r.peers[i].gone:
+        if s.r.peers[i] != p and not s.r.peers[i].gone and not s.r.peers[i].leaving:
             return True
     return False
 
@@ -430,6 +366,7 @@ cdef int _attach_locked(session* n) noexcept nogil:
     cdef peer* p = NULL
     cdef bint fresh
     cdef int rc
+    cdef int early = 0
     if s.closed and s.linger_due == 0:
         return -ECONNABORTED
     if n.e != NULL and not n.accepted:
@@ -458,7 +395,9 @@ cdef int _attach_locked(session* n) noexcept nogil:
             _unmake(s, p)
             return rc
     if rc == 0 and n.c.wire != WIRE_RAW:
-        rc = conn_start_traffic(&n.c, &p.inn, n.early, n.early_len)
+        early = conn_start_traffic(&n.c, &p.inn, n.early, n.early_len)
+        if early == -ENOMEM:
+            rc = early        # any other fault ends the connection behind the messages that came before it
     if rc == 0:
         rc = _into_set(s, n)
     if rc < 0:
@@ -471,7 +410,7 @@ cdef int _attach_locked(session* n) noexcept nogil:
     n.c.facts = NULL
     n.p = p
     p.c = &n.c
-    p.usable = True
+    p.usable = not p.leaving
     n.active = n.was_active = True
     s.nactive += 1
     s.only = n if s.nactive == 1 else NULL
@@ -488,7 +427,7 @@ cdef int _attach_locked(session* n) noexcept nogil:
             peer_inject(s, p, <const uint8_t*>b"", 0)
         peer_greet(s, p)
         p.said_hello = True
-    traffic_commit(s, n, 0)
+    traffic_commit(s, n, early)
     routing_writable(&s.r, p)
     if conn_pending(&n.c, &p.out):
         routing_dirty(&s.r, p)
@@ -504,7 +443,6 @@ cdef void _attach(session* n) noexcept nogil:
     cdef sock* s = n.s
     cdef wakes w
     cdef int rc
-    cdef int ivl
     w.n = 0
     timer_cancel(s.rx, &n.limit)
     zq_lock(&s.lock)
@@ -513,7 +451,6 @@ cdef void _attach(session* n) noexcept nogil:
         handle_set(s.rx, &n.h, 0)
         free(n.early)
         n.early = NULL
-        ivl = s.opt.heartbeat_ivl
         lease_start(s)
         zq_unlock(&s.lock)
         if n.c.wire != WIRE_RAW:
@@ -527,8 +464,7 @@ cdef void _attach(session* n) noexcept nogil:
         wakes_run(&w)
         if n.c.hs_live and n.c.hs.ops != NULL and n.c.hs.ops.encode == NULL:
             handshake_trim(&n.c.hs)
-        if ivl > 0 and n.c.dialect >= ZMTP_3_0 and n.c.wire != WIRE_RAW:
-            timer_set(s.rx, &n.beat, zq_now_ns() + <int64_t>ivl * 1000000)
+        heartbeat_start(n)
         return
     zq_unlock(&s.lock)
     if rc == -EEXIST:
@@ -539,79 +475,13 @@ cdef void _attach(session* n) noexcept nogil:
     _discard(n)
 
 
-# --- heartbeats, slow peers, paused input ------------------------------------------------------------------
-
-cdef bint _bytes_wait(int fd) noexcept nogil:
-    cdef int n = 0
-    return ioctl(fd, FIONREAD, &n) == 0 and n > 0
-
-
-cdef void _on_beat(timer* t, int64_t now) noexcept nogil:
-    cdef session* n = <session*>t.owner
-    cdef sock* s = n.s
-    cdef uint8_t ping[16]
-    cdef int64_t ivl, timeout, ttl
-    cdef int64_t due = -1
-    cdef int error = 0
-    zq_lock(&s.lock)
-    if n.c.closing or n.p == NULL:
-        zq_unlock(&s.lock)
+cdef void session_leave(session* n, int64_t due) noexcept nogil:
+    if not n.active or n.p.out.nmsgs == 0 or due == 0:
+        session_failed(n.s, n, -ECONNABORTED)
         return
-    ivl = <int64_t>s.opt.heartbeat_ivl * 1000000
-    timeout = <int64_t>s.opt.heartbeat_timeout * 1000000
-    if timeout < 0:
-        timeout = ivl
-    ttl = <int64_t>n.c.peer_ttl * 100000000
-    if n.p.inn.rx_bytes != n.c.rx_seen or _bytes_wait(n.c.fd):
-        n.c.rx_seen = n.p.inn.rx_bytes
-        n.c.ping_sent = 0
-        n.c.ttl_due = now + ttl if ttl else 0
-    if n.c.ping_sent and timeout and now - n.c.ping_sent >= timeout:
-        error = -ETIMEDOUT
-    if ttl:
-        if n.c.ttl_due == 0:
-            n.c.ttl_due = now + ttl
-        if now >= n.c.ttl_due:
-            error = -ETIMEDOUT
-        due = n.c.ttl_due
-    if error == 0 and ivl > 0 and n.c.dialect >= ZMTP_3_0:
-        if n.next_ping <= now:
-            if conn_control(&n.c, ping, put_ping(ping, <uint16_t>(s.opt.heartbeat_ttl // 100))) == 0:
-                traffic_write(s, n)
-            if n.c.ping_sent == 0:
-                n.c.ping_sent = now
-            n.next_ping = now + ivl
-        if due < 0 or n.next_ping < due:
-            due = n.next_ping
-        if n.c.ping_sent and timeout and n.c.ping_sent + timeout < due:
-            due = n.c.ping_sent + timeout
-    if error:
-        session_failed(s, n, error)
-    zq_unlock(&s.lock)
-    if error == 0 and due >= 0:
-        timer_set(s.rx, t, due)
-
-
-cdef void session_mind(session* n) noexcept nogil:
-    if n.active and not n.c.closing and n.c.peer_ttl and n.c.ttl_due == 0:
-        n.c.ttl_due = zq_now_ns() + <int64_t>n.c.peer_ttl * 100000000
-        n.c.rx_seen = n.p.inn.rx_bytes
-        if n.beat.pos == 0 or n.beat.due_ns > n.c.ttl_due:
-            timer_set(n.s.rx, &n.beat, n.c.ttl_due)
-
-
-cdef void _on_slow(timer* t, int64_t now) noexcept nogil:
-    cdef session* n = <session*>t.owner
-    cdef sock* s = n.s
-    zq_lock(&s.lock)
-    if not n.c.closing and n.p != NULL and not below_half(&n.p.out.lim, n.p.out.nmsgs, n.p.out.q.bytes):
-        session_failed(s, n, -ETIMEDOUT)
-    zq_unlock(&s.lock)
-
-
-cdef void session_slow(session* n) noexcept nogil:
-    if n.active and not n.c.closing and n.p.out.lim.policy == POLICY_DISCONNECT and n.slow.pos == 0:
-        timer_set(n.s.rx, &n.slow, zq_now_ns() + n.p.out.lim.after_ns)
+    peer_leave(n.s, n.p)
+    if due > 0:
+        timer_set(n.s.rx, &n.limit, due)
 
 
 cdef void session_resume(session* n) noexcept nogil:
@@ -648,8 +518,7 @@ cdef bint session_close(session* n) noexcept nogil:
     memcpy(name, n.name, sizeof(name))
     handle_remove(s.rx, &n.h)
     timer_cancel(s.rx, &n.limit)
-    timer_cancel(s.rx, &n.beat)
-    timer_cancel(s.rx, &n.slow)
+    heartbeat_stop(n)
     if n.in_set:
         poller_del(&s.set, fd)
         n.in_set = False
@@ -677,7 +546,7 @@ cdef bint session_close(session* n) noexcept nogil:
         outq_rewind(&p.out)
         p.inn.paused = False
         if n.e != NULL and not n.accepted and n.e.p == p and not s.opt.immediate and n.e.state != EPT_STOPPING \
-                and n.c.wire != WIRE_RAW:
+                and n.c.wire != WIRE_RAW and not (p.leaving and p.out.nmsgs == 0):
             # The peer stays, with what waits for it, until the endpoint is connected again.
             if s.opt.hiccup_msg.size and (s.type == TYPE_DEALER or s.type == TYPE_CLIENT or s.type == TYPE_PEER):
                 peer_inject(s, p, s.opt.hiccup_msg.data, s.opt.hiccup_msg.size)

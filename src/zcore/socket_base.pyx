@@ -25,7 +25,7 @@ from .pipe cimport part
 from .platform cimport generation_word, sigset_t, zq_load32, zq_lock, zq_now_ns, zq_unlock, zq_wakefd_drain
 from .pubsub cimport fanout_manual, own_group, own_subscribe
 from .routing cimport PEER_INPROC, PEER_STREAM, peer, routing_by_serial, routing_dirty
-from .sessions cimport sock_limits
+from .peers cimport peer_limits
 from .subscriptions cimport fantree_topics, subtree_count
 from .traffic cimport (sock_post, sock_ref, sock_unref, sock_wake, traffic_heavy, traffic_inbox, traffic_settle, wakes,
                        wakes_run)
@@ -393,13 +393,8 @@ cdef class SocketBase:
     def _new_marks(self):
         """[lock] SNDHWM and RCVHWM count for connections that are there, too."""
         cdef uint32_t i
-        cdef peer* p
-        cdef limits lim
         for i in range(self.s.r.npeers):
-            p = self.s.r.peers[i]
-            if p.kind == PEER_STREAM:
-                sock_limits(self.s, &p.out.lim, True)
-                sock_limits(self.s, &p.inn.lim, False)
+            peer_limits(self.s, self.s.r.peers[i])
 
     def get(self, int option):
         """The value of an option: int or bytes.

@@ -1,17 +1,19 @@
 """Reading, writing, notifying; see traffic.pxd."""
 
 from .errno_zmq cimport ECANCELED
+from libc.errno cimport ECONNABORTED
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
 from .connection cimport (READ_BUDGET, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn, conn_command, conn_pending, conn_read,
                           conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport (LEASE_ARMED, LEASE_DORMANT, LEASE_PARKED, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_INBOX,
+from .engine cimport (LEASE_ARMED, LEASE_DORMANT, LEASE_PARKED, TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_INBOX,
                       TODO_SLOW, session, sock)
 from .inproc cimport link_leave
 from .limits cimport POLICY_DISCONNECT
 from .patterns cimport EAGER
+from .peers cimport peer_farewell
 from .pipe cimport inq_next_command, inq_publish, inq_ready, part
 from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy, zq_or32, zq_sub32,
                         zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
@@ -20,7 +22,7 @@ from .pubsub cimport fanout_group, fanout_subscription, fanout_take
 from .reactor cimport reactor_post
 from .routing cimport (NEWS_GONE, NEWS_READABLE, NEWS_WRITABLE, PEER_INPROC, PEER_STREAM, peer, peer_free, peer_has_input,
                        peer_room, routing_dirty, routing_readable, routing_remove, routing_writable)
-from .zmtp cimport COMMAND_CANCEL, COMMAND_JOIN, COMMAND_LEAVE, COMMAND_SUBSCRIBE, TYPE_RADIO
+from .zmtp cimport COMMAND_CANCEL, COMMAND_JOIN, COMMAND_LEAVE, COMMAND_PING, COMMAND_SUBSCRIBE, TYPE_RADIO
 
 cdef enum:
     INLINE_WRITES = 8         # connections one call writes to by itself; the rest is the reactor's
@@ -145,7 +147,9 @@ cdef void traffic_inbox(sock* s) noexcept nogil:
             if news & NEWS_WRITABLE:
                 routing_writable(&s.r, p)
             if news & NEWS_GONE:
-                p.gone = True
+                if not p.gone:
+                    p.gone = True
+                    peer_farewell(s, p)
                 if not peer_has_input(&s.r, p):
                     routing_dirty(&s.r, p)
                 else:
@@ -182,6 +186,8 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
         if conn_command(&n.c, &at, &kind, &arg) < 0:
             rc = -71      # EPROTO: a malformed command ends the connection, behind what came before it
             continue
+        if kind == COMMAND_PING and n.c.peer_ttl:
+            sock_post(s, TODO_BEAT)
         if s.row.traits & EAGER:
             if kind == COMMAND_SUBSCRIBE or kind == COMMAND_CANCEL:
                 if s.type != TYPE_RADIO:
@@ -266,6 +272,11 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
             sock_post(s, TODO_SLOW)
     elif rc < 0:
         session_failed(s, n, rc)
+    if n.p.out.nmsgs == 0:
+        if n.p.leaving:
+            session_failed(s, n, -ECONNABORTED)     # that was what it had still to be told
+        if s.closed:
+            sock_post(s, TODO_FLUSH)                # the socket may be able to go
     return rc
 
 

@@ -23,8 +23,9 @@ ROOMS = [
     ("stream, connection, inproc", "stream lookup socks ipcfile backoff connecter listener connection inproc"),
     ("routing", "routing"),
     ("patterns", "pubsub patterns"),
-    ("context", "ctx context"),
-    ("waiting and socket", "engine traffic waiting lease monitor sessions endpoints lifecycle frame socket"),
+    ("context", "ctx"),
+    ("waiting and socket", "engine peers traffic waiting lease monitor heartbeat sessions epts joining dialling endpoints "
+        "lifecycle border context frame socket_base accounts polling socket"),
     ("proxy", "proxy"),
 ]
 RANK = {name: index for index, (_, names) in enumerate(ROOMS) for name in names.split()}
