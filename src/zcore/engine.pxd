@@ -81,6 +81,7 @@ cdef struct session:      # one stream connection, from accept or connect to its
     size_t hs_sent
     uint8_t* early        # [reactor] traffic read together with the handshake
     size_t early_len
+    bint is_loopback      # tcp within this machine
     char peer_address[64]     # "192.0.2.1", for metadata
     char name[400]        # the endpoint, for events, also after `e` is gone
     uint8_t self_id[256]  # what the handshake says of us: copied, since options may change

@@ -7,6 +7,7 @@ from libc.string cimport memcpy, memset, strlen, strncpy
 
 from .buffer cimport READ_ROOM
 from .connection cimport WIRE_RAW, conn_free, conn_init, conn_pending, conn_start_traffic
+from .endpoint cimport TRANSPORT_TCP
 from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, ept, session, sock
 from .handshake cimport handshake_init, handshake_input, handshake_output, handshake_sent, handshake_trim
 from .heartbeat cimport heartbeat_init, heartbeat_start, heartbeat_stop
@@ -235,6 +236,7 @@ cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint acc
     n.s = s
     n.e = e
     n.accepted = accepted
+    n.is_loopback = facts.is_loopback and e.where.transport == TRANSPORT_TCP
     strncpy(n.peer_address, facts.address, sizeof(n.peer_address) - 1)
     if e.name != NULL:
         strncpy(n.name, e.name, sizeof(n.name) - 1)

@@ -199,3 +199,7 @@ cdef int stream_incoming_cpu(int fd) noexcept nogil:
     if zq_peer_addr(fd, &there) < 0 or zq_addr_bytes(&there) == NULL or not addr_is_loopback(&there):
         return -1
     return zq_incoming_cpu(fd)
+
+
+cdef int stream_loopback_cpu(int fd) noexcept nogil:
+    return zq_incoming_cpu(fd)

@@ -200,8 +200,8 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
         fanout_take(&s.r, p)
     elif inq_ready(&p.inn):
         routing_readable(&s.r, p)
-    if conn_pending(&n.c, &p.out):
-        routing_dirty(&s.r, p)
+    if not n.in_flush and not n.c.blocked and conn_pending(&n.c, &p.out):
+        routing_dirty(&s.r, p)        # the answer to a PING, say
     if p.inn.paused and n.in_set:
         poller_del(&s.set, n.c.fd)
         n.in_set = False

@@ -8,7 +8,7 @@ from .engine cimport LEASE_DORMANT, LEASE_PARKED, TODO_FLUSH, TODO_GRAVES, TODO_
 from .platform cimport (POLLIN, pollfd, sigset_t, zq_add32, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_now_ns, zq_pause,
                         zq_ppoll, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_xchg32)
 from .poller cimport poll_event, poller_wait
-from .stream cimport stream_incoming_cpu
+from .stream cimport stream_loopback_cpu
 from .traffic cimport sock_post, sock_wake, traffic_commit, traffic_flush_now, traffic_inbox, traffic_read
 
 cdef enum:
@@ -121,7 +121,7 @@ cdef bint _should_spin(sock* s, watch* w, int64_t* budget_ns) noexcept nogil:
     cpu = zq_getcpu()
     if cpu >= 0:
         if w.only != NULL:
-            if stream_incoming_cpu(w.only.c.fd) == cpu:
+            if w.only.is_loopback and stream_loopback_cpu(w.only.c.fd) == cpu:
                 return False
         elif not w.lead and s.last_cpu == cpu:
             return False
