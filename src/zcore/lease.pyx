@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 
 from .connection cimport READ_BUDGET
 from .engine cimport (LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, TODO_LEASE, session, sock)
+from .pipe cimport inq_trim
 from .platform cimport zq_lock, zq_trylock_spin, zq_unlock
 from .poller cimport poll_event, poller_wait
 from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now, reactor_retry,
@@ -18,6 +19,8 @@ cdef enum:
 
 
 cdef void _arm(sock* s) noexcept nogil:
+    if s.lease == LEASE_PARKED and s.only != NULL and not s.only.c.in_busy:
+        inq_trim(&s.only.p.inn)     # the application has gone quiet
     s.lease = LEASE_ARMED
     s.touch_seen = s.touch
     timer_cancel(s.rx, &s.tick)

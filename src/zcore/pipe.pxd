@@ -24,6 +24,7 @@ cdef enum:
     BORROW_FROM = 16384       # a frame this large is written from where it stands, not copied
     BIG_FRAME = 65536         # an incomplete inbound frame this large gets a block of its own
     BIG_FIRST = 262144        # bytes such a block starts with; it doubles as bytes arrive
+    SPARE_MAX = 16777216      # a larger block is not kept for the next frame
 
 cdef enum put_result:
     PUT_DONE = 0              # (or a negative errno: -EAGAIN when full and the policy says wait, -ENOMEM)
@@ -63,6 +64,7 @@ cdef struct inq:
     size_t big_got
     uint8_t big_flags
     uint64_t rx_bytes         # ever read
+    void* spare               # atomic: a block that has served, for the next large frame
 
 cdef struct part:             # one frame as it stands in a queue; valid while the socket lock is held
     const uint8_t* data
@@ -135,6 +137,7 @@ cdef bint inq_peek(inq* i, part* p) noexcept nogil            # the frame at the
 cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil   # remove it; with take, the owner's reference is the caller's
 cdef void inq_skip_message(inq* i) noexcept nogil              # drop the rest of the message that was begun, or the next whole one
 cdef void inq_reset(inq* i) noexcept nogil                     # the connection is gone: drop what is not complete
+cdef void inq_trim(inq* i) noexcept nogil                      # give memory back that only a busy peer needs
 cdef void inq_free(inq* i) noexcept nogil
 
 cdef inline bint inq_ready(inq* i) noexcept nogil:

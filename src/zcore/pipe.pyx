@@ -13,6 +13,7 @@ from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, POLICY_DROP_NEWEST,
                       below_half, over_limit, policy_blocks)
 from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
                        block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size)
+from .platform cimport zq_load32, zq_xchgp
 from .ring cimport LEN_CONTROL, LEN_SHIFT, lenring_count, lenring_free, lenring_front, lenring_pop, lenring_push
 from .zmtp cimport FRAME_LONG, frame_head, frame_header, get_be64, parse_header, put_be64
 
@@ -285,8 +286,8 @@ cdef size_t inq_space(inq* i, uint8_t** dst) noexcept nogil:
                 return 0
             i.big = b
         dst[0] = block_data(i.big) + i.big_got
-        cap = i.big.cap - i.big_got
-        return cap
+        cap = i.big.cap if i.big.cap < i.big_size else i.big_size
+        return cap - i.big_got
     dst[0] = i.b.data + i.b.tail
     return i.b.cap - i.b.tail
 
@@ -354,7 +355,12 @@ cdef int inq_got(inq* i, size_t n) noexcept nogil:
         cap = BIG_FIRST if have * 2 < BIG_FIRST else have * 2
         if cap > fh.size:
             cap = <size_t>fh.size
-        b = block_new(cap)
+        b = <block*>zq_xchgp(&i.spare, NULL)
+        if b != NULL and b.cap < cap:
+            block_unref(b)
+            b = NULL
+        if b == NULL:
+            b = block_new(cap)
         if b == NULL:
             return -ENOMEM
         memcpy(block_data(b), p + h, have)
@@ -577,6 +583,22 @@ cdef bint inq_peek(inq* i, part* p) noexcept nogil:
     return False
 
 
+cdef void _serve_again(inq* i, block* b) noexcept nogil:
+    """Memory fresh from the system costs more to touch than a large frame costs to copy: keep one block."""
+    if zq_load32(&b.refs) != 1 or b.cap > SPARE_MAX:
+        block_unref(b)
+        return
+    b = <block*>zq_xchgp(&i.spare, b)
+    if b != NULL:
+        block_unref(b)
+
+
+cdef void inq_trim(inq* i) noexcept nogil:
+    cdef block* b = <block*>zq_xchgp(&i.spare, NULL)
+    if b != NULL:
+        block_unref(b)
+
+
 cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil:
     cdef bint more = (p.flags & MSG_MORE) != 0
     if not i.open:
@@ -593,7 +615,7 @@ cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil:
             i.run = NULL
         return
     if p.kind == MK_BLOCK and not take:
-        block_unref(<block*>p.owner)
+        _serve_again(i, <block*>p.owner)
     i.b.head = p.next
     if i.nmsgs == 0 and not more:
         i.b.head = i.b.pub     # only commands can be left, and they have been looked at
@@ -608,6 +630,7 @@ cdef void inq_skip_message(inq* i) noexcept nogil:
 
 
 cdef void inq_reset(inq* i) noexcept nogil:
+    inq_trim(i)
     if i.big != NULL:
         block_unref(i.big)
         i.big = NULL
