@@ -371,8 +371,9 @@ cdef int sock_export_fd(sock* s) noexcept nogil:
 
 cdef void sock_signal_seen(sock* s) noexcept nogil:
     if s.signal_open and zq_load32(&s.signal_raised):
-        zq_xchg32(&s.signal_raised, 0)
+        # In this order: a signal that comes in between is not sent, and what it was about is looked at afterwards.
         zq_wakefd_drain(&s.signal)
+        zq_xchg32(&s.signal_raised, 0)
 
 
 cdef void spin_default(int us) noexcept nogil:

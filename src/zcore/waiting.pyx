@@ -87,8 +87,9 @@ cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
     cdef poll_event ev[16]
     cdef int k, count
     if fds[0].revents:
-        zq_xchg32(&s.wake_raised, 0)
+        # In this order: a signal that comes in between is not sent, and what it was about is looked at below.
         zq_wakefd_drain(&s.wake)
+        zq_xchg32(&s.wake_raised, 0)
     zq_sub32(&s.waiters, 1)
     if w.lead:
         if fds[1].revents:
