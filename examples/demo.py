@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.metadata
 import multiprocessing
 import sys
 import tempfile
@@ -266,7 +267,7 @@ def main() -> None:
 
     console = Console()
     columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console.print(f"pyzq {zmq.__version__}: every message below is checked by the process that receives it")
+    console.print(f"pyzq {importlib.metadata.version('pyzq')}: every message below is checked by the process that receives it")
     with Progress(*columns, console=console) as progress:
         for name in SCENES:
             perform(name, progress)

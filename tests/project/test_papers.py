@@ -48,10 +48,3 @@ def test_supported_versions_agree():
         assert set(re.findall(r'"(3\.\d+)"', tested)) == classifiers
         assert '"3.14t"' in tested
         assert "cp314t-*" in wheels
-
-
-def test_the_version_is_one():
-    import pyzq
-
-    stated = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
-    assert stated == pyzq.__version__
