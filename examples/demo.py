@@ -267,7 +267,8 @@ def main() -> None:
 
     console = Console()
     columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console.print(f"pyzq {importlib.metadata.version('pyzq')}: every message below is checked by the process that receives it")
+    release = importlib.metadata.version("pyzq")
+    console.print(f"pyzq {release}: every message below is checked by the process that receives it")
     with Progress(*columns, console=console) as progress:
         for name in SCENES:
             perform(name, progress)
