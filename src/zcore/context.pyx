@@ -1,21 +1,36 @@
 """Contexts: creation, options, and their end."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport getenv
+from libc.string cimport memcpy, memset
 from libc.errno cimport EFAULT, EINTR, EINVAL
 
 from .border cimport check_signals_masked, restore_signals
-from .ctx cimport ctx, ctx_forked, ctx_new, ctx_ref, ctx_unref
-from .lifecycle cimport ctx_all_gone, ctx_stop, spin_default
-from .message cimport release_drain
+from .ctx cimport ctx, ctx_end, ctx_forked, ctx_new, ctx_ref, ctx_unref
+from .lifecycle cimport ctx_all_gone, ctx_owes, ctx_stop, owing, spin_default
+from .message cimport release_drain, release_stop
 from .options cimport (OPT_GET, OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, OPT_TYPE_BYTES, ctx_option_find, ctx_options_get,
                        ctx_options_set, option_row, option_value)
-from .platform cimport (POLLIN, pollfd, sigset_t, zq_load32, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_wakefd_drain)
+from .platform cimport (POLLIN, pollfd, sigset_t, zq_load32, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_wakefd_close)
 
+import atexit
+import sys
 from weakref import WeakSet
 
 from zcore.errors import ForkedSocket, OptionTooLate, make_error
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+cdef extern from "platform.h" nogil:
+    void zq_sleep_ns(int64_t ns)
+
+cdef enum:
+    # ns, at the end of the interpreter
+    EXIT_LOOK = 500000        # between two looks at the queues
+    EXIT_NOTICE = 1000000000  # until it says what it waits for, and gives up on connections that do not come about
+    EXIT_STALLED = 5000000000 # without a byte being taken, until it gives up
 
 IO_THREADS = 1
 
@@ -42,6 +57,7 @@ cdef class Context:
         self.x = ctx_new()
         if self.x == NULL:
             raise MemoryError
+        _live.add(self)
         try:
             self.set(IO_THREADS, io_threads)
         except BaseException:
@@ -136,7 +152,7 @@ cdef class Context:
         """Make every blocked or later call on the sockets of the context raise ContextTerminated, at once."""
         self._usable()
         with nogil:
-            ctx_stop(self.x)
+            ctx_stop(self.x, False)
 
     def term(self):
         """End the context: as `shutdown`, then wait until every socket is closed and has sent what LINGER grants it.
@@ -146,29 +162,93 @@ cdef class Context:
         Raises:
             what a signal's handler raises; the context can be terminated again then.
         """
-        cdef sigset_t old
-        cdef pollfd fd
-        cdef bint masked
-        cdef int rc
         if self.x == NULL or self.ended:
             return
         if self.shadowing or ctx_forked(self.x):
             self.ended = True
             return
         with nogil:
-            ctx_stop(self.x)
+            ctx_stop(self.x, True)
         release_drain()
+        try:
+            self._wait_for_sockets()
+        finally:
+            zq_lock(&self.x.lock)
+            self.x.enders -= 1
+            if self.x.enders == 0 and self.x.nsockets == 0 and self.x.gone_open:
+                self.x.gone_open = False
+                zq_wakefd_close(&self.x.gone)
+            zq_unlock(&self.x.lock)
+        with nogil:
+            ctx_end(self.x)
+        self.ended = True
+
+    def _wait_for_sockets(self):
+        cdef sigset_t old
+        cdef pollfd fd
+        cdef bint masked
         while not ctx_all_gone(self.x):
             masked = check_signals_masked(&old)
             fd.fd = self.x.gone.rfd
             fd.events = <short>POLLIN
             with nogil:
-                rc = zq_ppoll(&fd, 1, -1, &old if masked else NULL)
-                if rc > 0:
-                    zq_wakefd_drain(&self.x.gone)
+                zq_ppoll(&fd, 1, -1, &old if masked else NULL)
             if masked:
                 restore_signals(&old)
-        self.ended = True
+
+
+# Contexts that are not shadows, for the end of the interpreter.
+_live = WeakSet()
+
+
+def _at_exit():
+    """What sockets have accepted goes out, as LINGER says, as long as the peers that are connected take it."""
+    cdef owing now, before
+    cdef int64_t start = zq_now_ns()
+    cdef int64_t moved = start
+    cdef int64_t told = 0
+    cdef uint32_t waiting
+    cdef Context c
+    contexts = [c for c in list(_live) if c.x != NULL and not c.ended and not ctx_forked(c.x)]
+    memset(&before, 0, sizeof(before))
+    try:
+        while True:
+            waiting = 0
+            memset(&now, 0, sizeof(now))
+            for c in contexts:
+                with nogil:
+                    _add_owing(c.x, start, &now)
+            if now.messages != before.messages or now.taken != before.taken:
+                moved = zq_now_ns()
+            before = now
+            waiting = now.connected + now.dialling
+            if (waiting == 0 or zq_now_ns() - moved > EXIT_STALLED
+                    or (now.connected == 0 and zq_now_ns() - start > EXIT_NOTICE)):
+                break
+            if told == 0 and zq_now_ns() - start > EXIT_NOTICE:
+                told = 1
+                where = (<bytes>now.name).decode("utf-8", "replace")
+                print(f"pyzq: the interpreter ends when {now.messages} message(s) for {waiting} peer(s) have been "
+                      f"taken{f' (one is {where})' if where else ''}; LINGER limits how long", file=sys.stderr, flush=True)
+            PyErr_CheckSignals()
+            with nogil:
+                zq_sleep_ns(EXIT_LOOK)
+    finally:
+        release_stop()
+
+
+cdef void _add_owing(ctx* x, int64_t since, owing* sum) noexcept nogil:
+    cdef owing one
+    ctx_owes(x, since, &one)
+    sum.connected += one.connected
+    sum.dialling += one.dialling
+    sum.messages += one.messages
+    sum.taken += one.taken
+    if one.name[0]:
+        memcpy(sum.name, one.name, sizeof(one.name))
+
+
+atexit.register(_at_exit)
 
 
 cdef const char* _budget = getenv(b"PYZQ_SPIN_US")

@@ -36,6 +36,7 @@ cdef struct ctx:
     void* first           # list of sockets, linked by their own fields
     zq_wakefd gone        # signalled when nsockets reaches 0 while stopping
     bint gone_open
+    uint32_t enders       # threads that wait for `gone`; the last one closes it
     inproc_name* names
     uint32_t next_wildcard
     uint64_t next_monitor
@@ -50,4 +51,4 @@ cdef int ctx_reactor(ctx* c, uint64_t affinity, reactor** out) noexcept nogil
 cdef void ctx_reactor_left(ctx* c, reactor* r) noexcept nogil
 cdef inproc_name* ctx_name(ctx* c, const char* name, size_t n, bint make) noexcept nogil   # [lock]
 cdef void ctx_name_trim(ctx* c, inproc_name* entry) noexcept nogil                        # [lock] freed when nobody uses it
-cdef void ctx_stop_reactors(ctx* c) noexcept nogil
+cdef void ctx_end(ctx* c) noexcept nogil                 # no socket is left: stop the reactors and join their threads

@@ -8,9 +8,12 @@ from libc.string cimport memcmp, memcpy, memset
 from .errno_zmq cimport EMTHREAD
 from .option_table cimport ctx_options
 from .options cimport ctx_options_free, ctx_options_init
-from .platform cimport (generation_word, zq_add32, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock,
+from .platform cimport (pthread_t, zq_thread_create, zq_thread_opts, generation_word, zq_add32, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock,
                         zq_wakefd_close, zq_wakefd_open)
-from .reactor cimport (reactor, reactor_create, reactor_free, reactor_opts, reactor_start, reactor_stop_join)
+from .reactor cimport (reactor, reactor_is_current, reactor_create, reactor_free, reactor_opts, reactor_start, reactor_stop_join)
+
+cdef extern from "<pthread.h>" nogil:
+    int pthread_detach(pthread_t t)
 
 
 cdef ctx* ctx_new() noexcept nogil:
@@ -33,23 +36,44 @@ cdef bint ctx_forked(ctx* c) noexcept nogil:
     return c.generation != generation_word()[0]
 
 
-cdef void ctx_stop_reactors(ctx* c) noexcept nogil:
-    cdef int i
-    for i in range(c.nreactors):
-        if c.reactors[i] != NULL:
-            reactor_stop_join(c.reactors[i])
-            reactor_free(c.reactors[i])
-            c.reactors[i] = NULL
+cdef void ctx_end(ctx* c) noexcept nogil:
+    cdef reactor* taken[REACTORS_MAX]
+    cdef int i, n
+    zq_lock(&c.lock)
+    n = c.nreactors
     c.nreactors = 0
+    for i in range(n):
+        taken[i] = c.reactors[i]
+        c.reactors[i] = NULL
+    zq_unlock(&c.lock)
+    for i in range(n):
+        if taken[i] != NULL:
+            reactor_stop_join(taken[i])
+            reactor_free(taken[i])
 
 
 cdef void ctx_unref(ctx* c) noexcept nogil:
-    cdef inproc_name* entry
+    cdef pthread_t apart
+    cdef zq_thread_opts opts
+    cdef int i
     if zq_sub32(&c.refs, 1) != 1:
         return
     if ctx_forked(c):
         return             # the parent's: locks and threads of another process; leaked
-    ctx_stop_reactors(c)
+    for i in range(c.nreactors):
+        if c.reactors[i] != NULL and reactor_is_current(c.reactors[i]):
+            # The last socket has gone on the reactor's own thread, and no thread can join itself.
+            memset(&opts, 0, sizeof(opts))
+            if zq_thread_create(&apart, _free, c, &opts) == 0:
+                pthread_detach(apart)
+            return
+    _free(c)
+
+
+cdef void _free(void* arg) noexcept nogil:
+    cdef ctx* c = <ctx*>arg
+    cdef inproc_name* entry
+    ctx_end(c)
     while c.names != NULL:
         entry = c.names
         c.names = entry.next

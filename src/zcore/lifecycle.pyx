@@ -2,12 +2,13 @@
 
 from libc.errno cimport ECONNABORTED, EINVAL, EMFILE, ENOMEM
 from libc.stdint cimport int64_t, uint32_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset, strncpy
 
 from .ctx cimport ctx, ctx_reactor_left, ctx_ref
 from .dialling cimport LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_run, endpoints_stop
-from .engine cimport (TODO_BEAT, TODO_BLOCKED, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED, TODO_GRAVES, TODO_INBOX,
-                      TODO_LEASE, TODO_RESUME, TODO_SLOW, ept, session, sock)
+from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_BEAT, TODO_BLOCKED, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
+                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_RESUME, TODO_SLOW, ept, session, sock)
 from .errno_zmq cimport ETERM
 from .heartbeat cimport heartbeat_mind, heartbeat_slow
 from .joining cimport inproc_leave, inproc_leave_all
@@ -15,11 +16,14 @@ from .lease cimport lease_back, lease_look, lease_stop, lease_take_over
 from .limits cimport DROP_CLOSED
 from .mechanism cimport HS_FAILED
 from .message cimport zmsg_release
+from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
 from .options cimport options_free, options_inherit, options_init
 from .patterns cimport pattern_of
 from .pipe cimport outq_clear
-from .platform cimport (generation_word, zq_load32, zq_lock, zq_mutex_init, zq_now_ns, zq_or32, zq_store32,
-                        zq_trylock_spin, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
+from .platform cimport (POLLIN, generation_word, pollfd, zq_load32, zq_lock, zq_mutex_init, zq_now_ns, zq_or32,
+                        zq_ppoll, zq_store32, zq_trylock_spin, zq_unlock, zq_wakefd, zq_wakefd_close, zq_wakefd_drain,
+                        zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
+from .poller cimport poller_close
 from .reactor cimport reactor_retry, task, task_cancel, task_init, timer, timer_cancel, timer_init, timer_set
 from .routing cimport PEER_STREAM, peer, routing_free, routing_init, routing_remove
 from .sessions cimport session_close, session_resume, session_watch, sessions_sweep
@@ -240,7 +244,7 @@ cdef void _closing(sock* s, bint first) noexcept nogil:
     _take_failed(s)
     zq_lock(&s.lock)
     sessions_sweep(s)
-    over = s.sessions == NULL and s.graves == NULL and s.failed == NULL and s.epts == NULL
+    over = s.sessions == NULL and s.graves == NULL and s.failed == NULL and s.epts == NULL and not s.leader
     zq_unlock(&s.lock)
     if not over:
         # a thread has yet to leave
@@ -253,6 +257,29 @@ cdef void _closing(sock* s, bint first) noexcept nogil:
     task_cancel(s.rx, &s.job)
     _destroy(s)
     sock_unref(s)             # the reactor's
+
+
+cdef bint _quiet(zq_wakefd* w, uint32_t* raised) noexcept nogil:
+    """May this descriptor be closed?  From here no signal is sent; one may be under way."""
+    cdef pollfd fd
+    if zq_xchg32(raised, 1) == 0:
+        return True
+    fd.fd = w.rfd
+    fd.events = <short>POLLIN
+    return zq_ppoll(&fd, 1, 0, NULL) > 0
+
+
+cdef void _close_descriptors(sock* s) noexcept nogil:
+    """[lock] The struct may stay for long after this, as long as a closed Socket object is kept; descriptors should not."""
+    if s.set_open:
+        s.set_open = False
+        poller_close(&s.set)
+    if s.wake_open and zq_load32(&s.waiters) == 0 and _quiet(&s.wake, &s.wake_raised):
+        s.wake_open = False
+        zq_wakefd_close(&s.wake)
+    if s.signal_open and _quiet(&s.signal, &s.signal_raised):
+        s.signal_open = False
+        zq_wakefd_close(&s.signal)
 
 
 cdef void _destroy(sock* s) noexcept nogil:
@@ -276,16 +303,21 @@ cdef void _destroy(sock* s) noexcept nogil:
     s.nstage = 0
     free(s.last_endpoint)
     s.last_endpoint = NULL
-    monitor = s.monitor
-    s.monitor = NULL
     routing_free(&s.r)
     options_free(&s.opt)
+    _close_descriptors(s)
     zq_unlock(&s.lock)
-    if monitor != NULL:
+    if s.monitor != NULL:
+        monitor_emit(s, EVENT_MONITOR_STOPPED, 0, b"")
+        zq_lock(&s.lock)
+        monitor = s.monitor
+        s.monitor = NULL
+        zq_unlock(&s.lock)
         sock_close(monitor, 0)
         sock_unref(monitor)
     if s.rx != NULL:
         ctx_reactor_left(x, s.rx)
+        s.rx = NULL
     zq_lock(&x.lock)
     if s.ctx_prev != NULL:
         s.ctx_prev.ctx_next = s.ctx_next
@@ -325,10 +357,11 @@ cdef void sock_close(sock* s, int64_t linger_ms) noexcept nogil:
     _destroy(s)
 
 
-cdef void ctx_stop(ctx* x) noexcept nogil:
+cdef void ctx_stop(ctx* x, bint ending) noexcept nogil:
     cdef sock* s
     zq_store32(&x.stopping, 1)
     zq_lock(&x.lock)
+    x.enders += ending
     if not x.gone_open and zq_wakefd_open(&x.gone) == 0:
         x.gone_open = True
     s = <sock*>x.first
@@ -337,6 +370,57 @@ cdef void ctx_stop(ctx* x) noexcept nogil:
         sock_wake(s)
         s = s.ctx_next
     zq_unlock(&x.lock)
+
+
+cdef bint _dials(peer* p) noexcept nogil:
+    """[lock] Its connection is being made just now."""
+    cdef ept* e = <ept*>p.endpoint
+    return e != NULL and not e.bound and (e.live != NULL or e.state == EPT_NEW or e.state == EPT_RUNNING)
+
+
+cdef void _owed(sock* s, int64_t since, owing* o) noexcept nogil:
+    cdef uint32_t i
+    cdef peer* p
+    cdef int64_t due
+    zq_lock(&s.lock)
+    due = s.linger_due if s.closed else s.opt.linger
+    if due > 0 and not s.closed:
+        due = since + due * 1000000
+    if not s.closing_done and (due < 0 or due > zq_now_ns()):
+        for i in range(s.r.npeers):
+            p = s.r.peers[i]
+            if p.kind != PEER_STREAM or p.gone or p.out.nmsgs == 0 or not (p.c != NULL or _dials(p)):
+                continue
+            if p.c != NULL:
+                o.connected += 1
+            else:
+                o.dialling += 1
+            o.messages += p.out.nmsgs
+            o.taken += p.out.books.bytes + p.out.begun
+            if p.endpoint != NULL and (<ept*>p.endpoint).name != NULL:
+                strncpy(o.name, (<ept*>p.endpoint).name, sizeof(o.name) - 1)
+    zq_unlock(&s.lock)
+
+
+cdef void ctx_owes(ctx* x, int64_t since, owing* out) noexcept nogil:
+    cdef sock** all
+    cdef sock* s
+    cdef uint32_t k
+    cdef uint32_t n = 0
+    memset(out, 0, sizeof(owing))
+    zq_lock(&x.lock)
+    all = <sock**>malloc((x.nsockets + 1) * sizeof(void*))
+    s = <sock*>x.first
+    while s != NULL and all != NULL:
+        sock_ref(s)
+        all[n] = s
+        n += 1
+        s = s.ctx_next
+    zq_unlock(&x.lock)
+    for k in range(n):
+        _owed(all[k], since, out)
+        sock_unref(all[k])
+    free(all)
 
 
 cdef bint ctx_all_gone(ctx* x) noexcept nogil:
