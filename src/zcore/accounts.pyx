@@ -1,8 +1,8 @@
 """A socket's books as Python objects: read on demand from counters that the queues keep anyway."""
 
-from .engine cimport session, sock
+from .engine cimport sock
 from .inproc cimport half
-from .limits cimport DROP_REASONS, books
+from .limits cimport books
 from .platform cimport zq_lock, zq_unlock
 from .routing cimport PEER_INPROC, PEER_STREAM, peer
 from .socket_base cimport SocketBase

@@ -1,6 +1,6 @@
 """See border.pxd."""
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport uint32_t
 
 from .engine cimport sock
 from .errno_zmq cimport ENOTSOCK
@@ -50,7 +50,7 @@ cdef int check_signals_masked(sigset_t* old) except -1:
     pthread_sigmask(SIG_SETMASK, &all, old)
     try:
         PyErr_CheckSignals()
-    except:
+    except BaseException:
         pthread_sigmask(SIG_SETMASK, old, NULL)
         raise
     return 1

@@ -1,7 +1,7 @@
 """Reading, writing and the commands of one stream connection."""
 
 from libc.errno cimport EAGAIN, ECONNRESET, EINTR, ENOMEM, EPROTO, errno
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 from posix.uio cimport iovec
@@ -9,12 +9,11 @@ from posix.uio cimport iovec
 from .buffer cimport (READ_ROOM, byteq_advance, byteq_commit, byteq_copy_out, byteq_free, byteq_iov, byteq_release,
                       byteq_room)
 from .handshake cimport handshake_free
-from .mechanism cimport mechanism_ops
-from .message cimport MSG_COMMAND, MSG_MORE, block_data, meta_unref
+from .message cimport meta_unref
 from .pipe cimport (inq, inq_append_frame, inq_got, inq_room, inq_space, outq, outq_fill, outq_sent, part)
-from .ring cimport LEN_CONTROL, LEN_SHIFT, lenring_count, lenring_front
-from .zmtp cimport (COMMAND_PING, COMMAND_UNKNOWN, FRAME_COMMAND, FRAME_HEADER_MAX, FRAME_HEADER_V1_MAX, FRAME_LONG, FRAME_MORE,
-                    PONG_FRAME_MAX, ZMTP_1_0, command, frame_head, frame_header, frame_header_v1, parse_command,
+from .ring cimport LEN_SHIFT, lenring_front
+from .zmtp cimport (COMMAND_PING, COMMAND_UNKNOWN, FRAME_COMMAND, FRAME_HEADER_MAX, FRAME_HEADER_V1_MAX, FRAME_LONG,
+                    FRAME_MORE, PONG_FRAME_MAX, ZMTP_1_0, command, frame_head, frame_header_v1, parse_command,
                     parse_header, parse_header_v1, put_be64, put_pong)
 
 cdef extern from "<sys/socket.h>" nogil:

@@ -4,15 +4,15 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport getenv
 from libc.string cimport memcpy, memset
-from libc.errno cimport EFAULT, EINTR, EINVAL
+from libc.errno cimport EFAULT, EINVAL
 
 from .border cimport check_signals_masked, restore_signals
 from .ctx cimport ctx, ctx_end, ctx_forked, ctx_new, ctx_ref, ctx_unref
 from .lifecycle cimport ctx_all_gone, ctx_owes, ctx_stop, owing, spin_default
 from .message cimport release_drain, release_stop
-from .options cimport (OPT_GET, OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, OPT_TYPE_BYTES, ctx_option_find, ctx_options_get,
+from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, OPT_TYPE_BYTES, ctx_option_find, ctx_options_get,
                        ctx_options_set, option_row, option_value)
-from .platform cimport (POLLIN, pollfd, sigset_t, zq_load32, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_wakefd_close)
+from .platform cimport POLLIN, pollfd, sigset_t, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_wakefd_close
 
 import atexit
 import sys

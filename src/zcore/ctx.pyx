@@ -1,16 +1,16 @@
 """Contexts without their sockets; see ctx.pxd."""
 
 from libc.errno cimport ENOMEM
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from .errno_zmq cimport EMTHREAD
-from .option_table cimport ctx_options
 from .options cimport ctx_options_free, ctx_options_init
-from .platform cimport (pthread_t, zq_thread_create, zq_thread_opts, generation_word, zq_add32, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock,
-                        zq_wakefd_close, zq_wakefd_open)
-from .reactor cimport (reactor, reactor_is_current, reactor_create, reactor_free, reactor_opts, reactor_start, reactor_stop_join)
+from .platform cimport (pthread_t, zq_thread_create, zq_thread_opts, generation_word, zq_add32, zq_lock,
+                        zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock, zq_wakefd_close)
+from .reactor cimport (reactor, reactor_is_current, reactor_create, reactor_free, reactor_opts, reactor_start,
+                       reactor_stop_join)
 
 cdef extern from "<pthread.h>" nogil:
     int pthread_detach(pthread_t t)

@@ -39,8 +39,8 @@ cdef void _on_listener(handle* h, int revents) noexcept nogil:
     cdef ept* e = <ept*>h.owner
     cdef accepted a
     cdef int rc, verdict
-    cdef int k
-    for k in range(64):
+    cdef int _k
+    for _k in range(64):
         rc = listener_accept(&e.l, &a)
         verdict = accept_verdict(rc)
         if verdict == ACCEPT_DONE:

@@ -1,14 +1,14 @@
 """Frame and what keeps its bytes alive; see frame.pxd."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_ANY_CONTIGUOUS, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromObject
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t
 
-from .message cimport (INLINE_MAX, MK_BLOCK, MK_OBJECT, block, block_data, block_unref, meta, meta_data, meta_unref,
-                       release_drain, zmsg, zmsg_init, zmsg_set_inline, zmsg_set_object)
+from .message cimport (MK_BLOCK, block, block_data, block_unref, meta_data, meta_unref, release_drain, zmsg,
+                       zmsg_init, zmsg_set_inline, zmsg_set_object)
 from .platform cimport zq_add32, zq_load32
 from .zmtp cimport next_property, same_name, zmtp_property
 

@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp
 
-from .limits cimport DROP_OLDEST, DROP_REPLACED, KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, books, limits
+from .limits cimport DROP_OLDEST, DROP_REPLACED, KEY_NONE, KEY_PREFIX, books, limits
 from .message cimport zmsg, zmsg_data, zmsg_move, zmsg_release, zmsg_size
 
 

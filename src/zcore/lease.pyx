@@ -3,13 +3,13 @@
 from libc.stdint cimport int64_t
 
 from .connection cimport READ_BUDGET
-from .engine cimport (LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, TODO_LEASE, session, sock)
+from .engine cimport LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, session, sock
 from .pipe cimport inq_trim
 from .platform cimport zq_lock, zq_trylock_spin, zq_unlock
 from .poller cimport poll_event, poller_wait
-from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now, reactor_retry,
-                       timer, timer_cancel, timer_init, timer_set)
-from .traffic cimport sock_post, sock_wake, sock_wants_wake, traffic_read, traffic_settle, wakes, wakes_run
+from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now,
+                       reactor_retry, timer, timer_cancel, timer_init, timer_set)
+from .traffic cimport sock_wake, sock_wants_wake, traffic_read, traffic_settle, wakes, wakes_run
 
 cdef enum:
     TICK_FIRST = 2000000      # ns

@@ -6,7 +6,8 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
-from .platform cimport zq_add32, zq_load32, zq_load32_relaxed, zq_lock, zq_mutex, zq_mutex_init, zq_store32, zq_sub32, zq_unlock
+from .platform cimport (zq_add32, zq_load32, zq_load32_relaxed, zq_lock, zq_mutex, zq_mutex_init, zq_store32,
+                        zq_sub32, zq_unlock)
 
 cdef extern from "Python.h":
     void Py_DecRef(PyObject* o)

@@ -7,16 +7,15 @@ from libc.string cimport memcpy
 
 from .errno_zmq cimport EFSM, ENOTSUP
 from .limits cimport DROP_NEWEST, DROP_PEER_GONE, POLICY_TYPE
-from .message cimport (MK_EMPTY, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_release, zmsg_set_inline,
-                       zmsg_size)
+from .message cimport MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_release, zmsg_set_inline, zmsg_size
 from .pipe cimport borrows, outq_push_bytes, outq_room, part, put_small
 from .pubsub cimport fanout_send, groups_match, groups_send, topics_match, upstream_send, upward_peek, upward_pop
 from .routing cimport (MK_SHARED, PEER_STREAM, peer, peer_peek, peer_pop, peer_put, peer_room, peer_skip, routing,
-                       routing_choose, routing_chosen, routing_dirty, routing_find, routing_by_serial, routing_next_turn,
-                       routing_unready)
-from .zmtp cimport (SOCKET_TYPES, TYPE_CHANNEL, TYPE_CLIENT, TYPE_DEALER, TYPE_DGRAM, TYPE_DISH, TYPE_GATHER, TYPE_PAIR,
-                    TYPE_PEER, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_RADIO, TYPE_REP, TYPE_REQ, TYPE_ROUTER, TYPE_SCATTER,
-                    TYPE_SERVER, TYPE_STREAM, TYPE_SUB, TYPE_XPUB, TYPE_XSUB)
+                       routing_choose, routing_chosen, routing_dirty, routing_find, routing_by_serial,
+                       routing_next_turn, routing_unready)
+from .zmtp cimport (SOCKET_TYPES, TYPE_CHANNEL, TYPE_CLIENT, TYPE_DEALER, TYPE_DGRAM, TYPE_DISH, TYPE_GATHER,
+                    TYPE_PAIR, TYPE_PEER, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_RADIO, TYPE_REP, TYPE_REQ,
+                    TYPE_ROUTER, TYPE_SCATTER, TYPE_SERVER, TYPE_STREAM, TYPE_SUB, TYPE_XPUB, TYPE_XSUB)
 
 cdef pattern[21] _rows
 

@@ -1,18 +1,21 @@
-"""Stream queues: encoding on the way out, walking on the way in, policies at the high-water mark."""
+"""Stream queues: encoding on the way out, walking on the way in, policies at the high-water mark.
+
+One file because the two queues of a peer share their frames' layout, and pipe.pxd declares them as one page.
+"""
 
 from libc.errno cimport EAGAIN, EMSGSIZE, ENOMEM, EPROTO
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset
 
-from .buffer cimport (FRAME_REF, REF_RECORD, byteq, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut,
-                      byteq_free, byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room,
-                      chunk, linear_free, linear_room)
+from .buffer cimport (FRAME_REF, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_free,
+                      byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room, chunk,
+                      linear_free, linear_room)
 from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free
 from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST,
                       below_half, over_limit, policy_blocks)
-from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
-                       block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size)
+from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
+                       block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_release, zmsg_size)
 from .platform cimport zq_load32, zq_xchgp
 from .ring cimport LEN_CONTROL, LEN_SHIFT, lenring_count, lenring_free, lenring_front, lenring_pop, lenring_push
 from .zmtp cimport FRAME_LONG, frame_head, frame_header, get_be64, parse_header, put_be64
@@ -45,7 +48,6 @@ cdef int outq_push(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, u
     cdef size_t total = 0
     cdef uint32_t i
     cdef int rc = 0
-    cdef uint32_t borrowed = 0
     byteq_mark_end(&o.q, &mark)
     for i in range(npre + n):
         rc = _push_frame(o, &pre[i] if i < npre else &parts[i - npre],
@@ -211,7 +213,7 @@ cdef void outq_rewind(outq* o) noexcept nogil:
 cdef void outq_drop_control(outq* o) noexcept nogil:
     """Only for queues at rest (begun == 0). Rebuilds the queue when control frames lie among messages."""
     cdef uint32_t n = lenring_count(&o.lens)
-    cdef uint32_t i
+    cdef uint32_t i, _i
     cdef uint64_t item
     cdef size_t length
     cdef bint any = False
@@ -224,7 +226,7 @@ cdef void outq_drop_control(outq* o) noexcept nogil:
     if not any:
         return
     memset(&rebuilt, 0, sizeof(outq))
-    for i in range(n):
+    for _i in range(n):
         item = lenring_front(&o.lens)
         length = <size_t>(item >> LEN_SHIFT)
         if not item & LEN_CONTROL:
@@ -376,7 +378,6 @@ cdef int inq_got(inq* i, size_t n) noexcept nogil:
 cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) noexcept nogil:
     """For traffic that does not arrive as version 2 frames (ZMTP 1.0, raw streams, decrypted frames)."""
     cdef uint8_t* p
-    cdef uint8_t* bigger
     cdef size_t cap
     cdef block* b
     if i.max_size >= 0 and n > <size_t>i.max_size:

@@ -1,6 +1,6 @@
 """Waiting on many sockets and descriptors at once."""
 
-from libc.errno cimport EAGAIN, EINTR
+from libc.errno cimport EAGAIN
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
@@ -8,11 +8,11 @@ from .border cimport check_signals_masked, fail, lock_py, refuse, restore_signal
 from .engine cimport sock
 from .patterns cimport RECV_NONE, SEND_NONE, route_can_send, route_peek
 from .pipe cimport part
-from .platform cimport (POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, pollfd, sigset_t, zq_load32, zq_lock, zq_now_ns,
-                        zq_ppoll, zq_unlock)
+from .platform cimport (POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, pollfd, sigset_t, zq_load32, zq_lock,
+                        zq_now_ns, zq_ppoll, zq_unlock)
 from .socket_base cimport SocketBase, sock_settle
 from .traffic cimport traffic_flush_now, traffic_inbox, sock_ref, sock_unref
-from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress, watch, watch_begin, watch_end
+from .waiting cimport WAIT_IN, wait_progress, watch, watch_begin, watch_end
 
 cdef enum:
     IN = 1                    # zmq_poll's own bits
@@ -167,7 +167,6 @@ def zmq_poll(sockets, long timeout=-1):
     cdef item* items
     cdef pollfd* fds
     cdef int k, ready, nfds
-    cdef int rc = 0
     cdef sigset_t old
     cdef bint masked
     cdef int64_t deadline = -1 if timeout < 0 else zq_now_ns() + <int64_t>timeout * 1000000
@@ -217,7 +216,7 @@ def zmq_poll(sockets, long timeout=-1):
                         if left < 0:
                             left = 0
                     with nogil:
-                        rc = zq_ppoll(fds, nfds, left, &old if masked else NULL)
+                        zq_ppoll(fds, nfds, left, &old if masked else NULL)
                         _end(items, n, fds)
                 else:
                     with nogil:

@@ -5,23 +5,22 @@ It moves whole messages, a bounded number per side and turn, and holds no lock o
 Sources: zmq_proxy(3), zmq_proxy_steerable(3).
 """
 
-from libc.errno cimport EAGAIN, EINTR
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.errno cimport EAGAIN
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memset
 
-from .border cimport check_signals_masked, fail, refuse, restore_signals
+from .border cimport check_signals_masked, refuse, restore_signals
 from .connection cimport READ_BUDGET
 from .engine cimport TODO_RESUME, sock
-from .errno_zmq cimport EFSM
-from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, release_drain, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
-                       zmsg_move, zmsg_release, zmsg_share, zmsg_size)
-from .patterns cimport RECV_NONE, SEND_NONE, route_can_send, route_peek, route_pop, route_send
+from .message cimport (MK_BLOCK, MK_OBJECT, MSG_MORE, release_drain, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
+                       zmsg_release, zmsg_share, zmsg_size)
+from .patterns cimport RECV_NONE, route_can_send, route_peek, route_pop, route_send
 from .pipe cimport part
 from .platform cimport pollfd, sigset_t, zq_load32, zq_lock, zq_ppoll, zq_unlock
-from .routing cimport MK_SHARED
 from .socket_base cimport SocketBase
-from .traffic cimport sock_post, sock_ref, sock_unref, traffic_flush_now, traffic_inbox, traffic_settle, wakes, wakes_run
+from .traffic cimport (sock_post, sock_ref, sock_unref, traffic_flush_now, traffic_inbox, traffic_settle, wakes,
+                       wakes_run)
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress, watch, watch_begin, watch_end
 
 cdef enum:
@@ -331,12 +330,10 @@ cdef class Proxy:
         """Move messages until TERMINATE comes, or a socket is closed or terminated, which is raised."""
         cdef int a, b
         cdef int idle
-        cdef uint64_t before
         while self.state != ENDED:
             a = b = 0
             if self.state == ACTIVE:
                 with nogil:
-                    before = self.ahead.messages
                     a = _pump(&self.ahead)
                     if not self.one_way and a >= 0:
                         b = _pump(&self.back)

@@ -1,23 +1,22 @@
 """The strategies of publishers and subscribers; see pubsub.pxd."""
 
 from libc.errno cimport EAGAIN, EINVAL, ENOMEM
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from .inproc cimport link_take
 from .limits cimport DROP_FILTERED, DROP_MEMORY, DROP_NEWEST
-from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
+from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_move, zmsg_release, zmsg_share, zmsg_size)
 from .pipe cimport borrows, inq_peek, inq_pop, part
 from .ring cimport msgring_at, msgring_count, msgring_pop, msgring_reserve, msgring_slot
-from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_put, peer_put_control, peer_room, peer_wire_subscribe, routing,
-                       routing_dirty)
-from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked, fantree_match,
-                             fantree_match_exact, fantree_remove, fantree_remove_slot, subtree_add, subtree_has, subtree_match,
-                             subtree_remove, subtree_walk)
-from .zmtp cimport (FRAME_HEADER_MAX, GROUP_MAX, TYPE_DISH, TYPE_PUB, TYPE_RADIO, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_3_0, frame_header, group_size, put_group, put_subscribe,
-                    subscribe_size)
+from .routing cimport PEER_INPROC, PEER_STREAM, peer, peer_put, peer_put_control, peer_room, routing, routing_dirty
+from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked,
+                             fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, subtree_add,
+                             subtree_has, subtree_match, subtree_remove, subtree_walk)
+from .zmtp cimport (FRAME_HEADER_MAX, GROUP_MAX, TYPE_DISH, TYPE_RADIO, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_3_0,
+                    frame_header, group_size, put_group, put_subscribe, subscribe_size)
 
 
 # --- publishing ------------------------------------------------------------------------------------------

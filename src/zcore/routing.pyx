@@ -7,8 +7,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from .inproc cimport link_put, link_room, link_take, link_unref, link_waiting
 from .limits cimport DROP_FILTERED, DROP_PEER_GONE, below_half
-from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, meta_unref, release_later, zmsg, zmsg_data, zmsg_init,
-                       zmsg_release, zmsg_size)
+from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, meta_unref, release_later, zmsg, zmsg_data,
+                       zmsg_init, zmsg_release, zmsg_size)
 from .pipe cimport inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_push_bytes, outq_put, outq_room
 from .platform cimport zq_now_ns
 from .ring cimport LEN_CONTROL, msgring_free
@@ -112,7 +112,6 @@ cdef int _take_slot(routing* r, peer* p) noexcept nogil:
 
 cdef int routing_add(routing* r, peer* p) noexcept nogil:
     cdef uint32_t turns_cap = r.peers_cap
-    cdef peer* other
     if r.npeers == r.peers_cap:
         if _grow(<void***>&r.turns, &turns_cap, r.npeers + 1) < 0:
             return -ENOMEM

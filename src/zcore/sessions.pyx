@@ -13,7 +13,6 @@ from .handshake cimport handshake_init, handshake_input, handshake_output, hands
 from .heartbeat cimport heartbeat_init, heartbeat_start, heartbeat_stop
 from .lease cimport lease_start
 from .limits cimport DROP_PEER_GONE
-from .listener cimport accepted
 from .mechanism cimport HS_FAILED, HS_FAIL_AUTH, HS_FAIL_PROTOCOL, HS_READY, handshake_config
 from .message cimport meta_new, meta_unref
 from .monitor cimport (EVENT_ACCEPTED, EVENT_CONNECTED, EVENT_DISCONNECTED, EVENT_HANDSHAKE_FAILED_AUTH,
@@ -58,10 +57,10 @@ cdef extern from *:
 cdef void _release(session* n) noexcept nogil:
     """Its memory and its descriptor. Not in any list any more."""
     cdef uint8_t[16384] scrap
-    cdef int k
+    cdef int _k
     # With input unread, close(2) would take back what the kernel has yet to send.
     shutdown(n.c.fd, SHUT_WR)
-    for k in range(64):
+    for _k in range(64):
         if recv(n.c.fd, scrap, sizeof(scrap), MSG_DONTWAIT) <= 0:
             break
     close(n.c.fd)
@@ -74,7 +73,6 @@ cdef void _release(session* n) noexcept nogil:
 cdef void _discard(session* n) noexcept nogil:
     """End one that was never attached; the reactor's thread, no lock held."""
     cdef sock* s = n.s
-    cdef ept* e
     handle_remove(s.rx, &n.h)
     timer_cancel(s.rx, &n.limit)
     zq_lock(&s.lock)
@@ -192,10 +190,8 @@ cdef void _on_handle(handle* h, int revents) noexcept nogil:
 cdef void _drain(session* n) noexcept nogil:
     """[lock] Write until the kernel is full or nothing is left, within a budget."""
     cdef sock* s = n.s
-    cdef wakes w
-    cdef int k
-    w.n = 0
-    for k in range(16):
+    cdef int _k
+    for _k in range(16):
         if traffic_write(s, n) != 1:
             break
     else:

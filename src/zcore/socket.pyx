@@ -1,27 +1,27 @@
-"""Sending and receiving from Python: conversions, waiting, errors.  What happens with the messages is the engine's."""
+"""Sending and receiving from Python: conversions, waiting, errors.  What happens with the messages is the engine's.
+
+One file because a cdef class cannot be spread over several, and a base class for half of it would cost every call.
+"""
 
 from cpython.bytes cimport (PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE)
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.list cimport PyList_Append
-from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.errno cimport EAGAIN, EFAULT, EINTR, EINVAL, ENOENT
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport EAGAIN, EINVAL
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcpy
 
 from .border cimport fail, lock_py, refuse
-from .engine cimport TODO_FLUSH, TODO_RESUME, sock
-from .errno_zmq cimport EFSM, ENOTSOCK, ENOTSUP
+from .engine cimport sock
+from .errno_zmq cimport EFSM, ENOTSUP
 from .frame cimport Frame, Hold, frame_of_block, frame_of_object, frame_to_zmsg, hold_buffer, hold_tracker
-from .message cimport (INLINE_MAX, MK_BLOCK, MK_EMPTY, MK_INLINE, MK_OBJECT, MSG_MORE, block, block_unref, meta, release_drain,
-                       release_pending, zmsg, zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_inline, zmsg_set_object,
-                       zmsg_size)
-from .patterns cimport RECV_NONE, SEND_GROUP, SEND_NONE, SINGLE_PART, route_can_send, route_group, route_number, route_peek, route_pop, route_send, route_send_check
+from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, meta, zmsg, zmsg_copy_bytes, zmsg_init,
+                       zmsg_release, zmsg_set_object)
+from .patterns cimport SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
 from .pipe cimport part
-from .platform cimport (generation_word, sigset_t, zq_add32, zq_load32, zq_lock, zq_now_ns, zq_sub32, zq_unlock)
+from .platform cimport zq_add32, zq_load32, zq_now_ns, zq_unlock
 from .routing cimport MK_SHARED, peer
-from .traffic cimport (sock_post, sock_ref, sock_unref, sock_wake, traffic_heavy, traffic_inbox, traffic_settle, wakes,
-                       wakes_run)
+from .traffic cimport sock_wake, traffic_inbox
 from .socket_base cimport SocketBase, patience, patience_begin, patience_end, patience_init, sock_settle, sock_wait
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress
 
@@ -216,7 +216,6 @@ cdef class Socket(SocketBase):
     cdef object _send_addressed(self, data, int flags, bint copy, bint track, routing_id, group):
         cdef zmsg[2] parts
         cdef object tracker = None
-        cdef uint32_t first = 1
         if self.s == NULL:
             refuse(self.s)
         tracker = self._to_zmsg(data, copy, track, &parts[1])
@@ -274,8 +273,9 @@ cdef class Socket(SocketBase):
             refuse(self.s)
         if n == 1 or self.s.row.send == SEND_GROUP or flags & SNDMORE or self.s.nstage:
             for k in range(n):
-                tracker = Socket.send(self, seq[k], flags | SNDMORE if k + 1 < n else flags, copy, track,
-                                    routing_id=routing_id, group=group)
+                tracker = Socket.send(
+                    self, seq[k], flags | SNDMORE if k + 1 < n else flags, copy, track, routing_id=routing_id, group=group
+                )
                 if track:
                     trackers = trackers or []
                     trackers.append(tracker)
@@ -521,7 +521,6 @@ cdef class Socket(SocketBase):
     cdef object _receive(self, int flags, bint copy):
         cdef part p
         cdef object data
-        cdef bint waited
         cdef sock* s
         if not self._await_input(&p, self._receive_deadline(flags), flags & DONTWAIT):
             sock_settle(self.s)

@@ -3,36 +3,31 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport EAGAIN, EFAULT, EHOSTUNREACH, EINTR, EINVAL
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free
-from libc.string cimport strlen
 
 from .border cimport check_signals_masked, fail, fail_text, lock_py, refuse, restore_signals
-from .ctx cimport ctx
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
-from .engine cimport LEASE_NONE, TODO_LEASE, TODO_RESUME, session, sock
-from .errno_zmq cimport EFSM, ENOTSOCK, ENOTSUP
-from .inproc cimport half
+from .engine cimport TODO_RESUME, sock
+from .errno_zmq cimport ENOTSUP
 from .lifecycle cimport sock_close, sock_export_fd, sock_new, sock_signal_seen
-from .limits cimport (DROP_REASONS, KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, POLICY_BLOCK, POLICY_DISCONNECT, POLICY_DROP_NEWEST,
-                      POLICY_DROP_OLDEST, POLICY_KEEP_LAST, POLICY_TYPE, books, limits)
+from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, POLICY_BLOCK, POLICY_DISCONNECT, POLICY_DROP_NEWEST,
+                      POLICY_DROP_OLDEST, POLICY_KEEP_LAST, limits)
 from .message cimport release_drain, release_pending
 from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
-from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SPECIAL, OPT_TYPE_BYTES, option_find, option_row, option_value,
-                       options_get, options_set)
+from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SPECIAL, OPT_TYPE_BYTES, option_find, option_row,
+                       option_value, options_get, options_set)
 from .patterns cimport (RECV_NONE, SEND_NONE, WRAP_GROUP, WRAP_NUMBER, WRAP_TOPICS, EAGER, ALWAYS_OUT, THREAD_SAFE_TYPE,
                         route_can_send, route_peek)
 from .pipe cimport part
-from .platform cimport generation_word, sigset_t, zq_load32, zq_lock, zq_now_ns, zq_unlock, zq_wakefd_drain
+from .platform cimport generation_word, zq_load32, zq_lock, zq_now_ns, zq_unlock
 from .pubsub cimport fanout_manual, own_group, own_subscribe
-from .routing cimport PEER_INPROC, PEER_STREAM, peer, routing_by_serial, routing_dirty
+from .routing cimport peer, routing_by_serial, routing_dirty
 from .peers cimport peer_limits
 from .subscriptions cimport fantree_topics, subtree_count
-from .traffic cimport (sock_post, sock_ref, sock_unref, sock_wake, traffic_heavy, traffic_inbox, traffic_settle, wakes,
-                       wakes_run)
-from .waiting cimport WAIT_IN, WAIT_OUT, wait_one, wait_progress, wait_spin
-from .zmtp cimport TYPE_PAIR, TYPE_PEER, TYPE_SERVER, TYPE_SUB, TYPE_XPUB
+from .traffic cimport sock_post, sock_ref, sock_unref, traffic_heavy, traffic_inbox, traffic_settle, wakes, wakes_run
+from .waiting cimport wait_one, wait_progress, wait_spin
+from .zmtp cimport TYPE_PAIR, TYPE_PEER
 
-from zcore.errors import ForkedSocket, make_error
+from zcore.errors import make_error
 
 cdef uint32_t* _generation = generation_word()
 
@@ -127,7 +122,7 @@ cdef class SocketBase:
 
     def __init__(self, context, int socket_type=-1, copy_threshold=None):
         cdef SocketBase other
-        cdef Context ctx
+        cdef Context parent
         cdef int error = 0
         self.copy_threshold = copy_threshold
         if isinstance(context, SocketBase):
@@ -142,15 +137,15 @@ cdef class SocketBase:
             return
         if not isinstance(context, Context):
             raise TypeError(f"a socket needs a Context, not {type(context).__name__}")
-        ctx = context
-        ctx._usable()
-        self.s = sock_new(ctx.x, socket_type, &error)
+        parent = context
+        parent._usable()
+        self.s = sock_new(parent.x, socket_type, &error)
         if self.s == NULL:
             if error == -EINVAL:
                 fail(error, f"no socket type has the number {socket_type}")
             fail(error, "MAX_SOCKETS of the context is reached" if error == -24 else "")
         self.context = context
-        ctx.members.add(self)
+        parent.members.add(self)
 
     def __dealloc__(self):
         if self.s == NULL:
@@ -426,7 +421,6 @@ cdef class SocketBase:
     def _answer(self, int option):
         """[lock; let go of] What is known only to the socket itself."""
         cdef int fd
-        cdef int64_t n = 0
         if option == 15:
             return self._events()
         try:

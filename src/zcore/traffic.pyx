@@ -2,26 +2,26 @@
 
 from .errno_zmq cimport ECANCELED
 from libc.errno cimport ECONNABORTED
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from .connection cimport (READ_BUDGET, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn, conn_command, conn_pending, conn_read,
-                          conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
+from .connection cimport (WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read, conn_read_begin,
+                          conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport (LEASE_ARMED, LEASE_DORMANT, LEASE_PARKED, TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_INBOX,
-                      TODO_SLOW, session, sock)
+from .engine cimport TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_SLOW, session, sock
 from .inproc cimport link_leave
 from .limits cimport POLICY_DISCONNECT
 from .patterns cimport EAGER
 from .peers cimport peer_farewell
 from .pipe cimport inq_next_command, inq_publish, inq_ready, part
-from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy, zq_or32, zq_sub32,
-                        zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
+from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy,
+                        zq_or32, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32,
+                        zq_xchgp)
 from .poller cimport poller_close, poller_del
 from .pubsub cimport fanout_group, fanout_subscription, fanout_take
 from .reactor cimport reactor_post
-from .routing cimport (NEWS_GONE, NEWS_READABLE, NEWS_WRITABLE, PEER_INPROC, PEER_STREAM, peer, peer_free, peer_has_input,
-                       peer_room, routing_dirty, routing_readable, routing_remove, routing_writable)
+from .routing cimport (NEWS_GONE, NEWS_READABLE, NEWS_WRITABLE, PEER_INPROC, PEER_STREAM, peer, peer_free,
+                       peer_has_input, routing_dirty, routing_readable, routing_remove, routing_writable)
 from .zmtp cimport COMMAND_CANCEL, COMMAND_JOIN, COMMAND_LEAVE, COMMAND_PING, COMMAND_SUBSCRIBE, TYPE_RADIO
 
 cdef enum:

@@ -4,9 +4,9 @@ from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport int64_t, uint32_t
 
 from .connection cimport READ_BUDGET, conn_read, conn_read_begin
-from .engine cimport LEASE_DORMANT, LEASE_PARKED, TODO_FLUSH, TODO_GRAVES, TODO_LEASE, session, sock
-from .platform cimport (POLLIN, pollfd, sigset_t, zq_add32, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_now_ns, zq_pause,
-                        zq_ppoll, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_xchg32)
+from .engine cimport LEASE_DORMANT, LEASE_PARKED, TODO_GRAVES, TODO_LEASE, session, sock
+from .platform cimport (POLLIN, pollfd, sigset_t, zq_add32, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_now_ns,
+                        zq_pause, zq_ppoll, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_xchg32)
 from .poller cimport poll_event, poller_wait
 from .stream cimport stream_loopback_cpu
 from .traffic cimport sock_post, sock_wake, traffic_commit, traffic_flush_now, traffic_inbox, traffic_read
@@ -19,7 +19,6 @@ cdef enum:
 
 cdef int wait_progress(sock* s, size_t budget) noexcept nogil:
     cdef poll_event ev[16]
-    cdef session* n
     cdef int k, count
     cdef int got = 0
     s.touch += 1
@@ -137,7 +136,7 @@ cdef bint _spin(sock* s, watch* w, int64_t end) noexcept nogil:
     """Without the lock. True when something came."""
     cdef session* n = w.only
     cdef uint32_t before
-    cdef int k, rc
+    cdef int _k, rc
     if n != NULL:
         # Own the input half for as long as we spin: nobody else has a use for it meanwhile.
         zq_lock(&s.lock)
@@ -152,14 +151,14 @@ cdef bint _spin(sock* s, watch* w, int64_t end) noexcept nogil:
                 break
             if _news(s) or zq_now_ns() > end:
                 break
-            for k in range(8):
+            for _k in range(8):
                 zq_pause()
         zq_lock(&s.lock)
         traffic_commit(s, n, rc)
         zq_unlock(&s.lock)
         return rc < 0 or <uint32_t>n.p.inn.rx_bytes != before or _news(s)
     while not _news(s):
-        for k in range(32):
+        for _k in range(32):
             zq_pause()
         if zq_now_ns() > end:
             return False

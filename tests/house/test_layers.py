@@ -24,9 +24,13 @@ ROOMS = [
     ("routing", "routing"),
     ("patterns", "pubsub patterns"),
     ("context", "ctx"),
-    ("waiting and socket", "engine peers traffic waiting lease monitor heartbeat sessions epts joining dialling endpoints "
-        "lifecycle border context frame socket_base accounts polling "
-        "socket direct"),
+    (
+        "waiting and socket",
+        (
+            "engine peers traffic waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
+            "border context frame socket_base accounts polling socket direct"
+        ),
+    ),
     ("proxy", "proxy"),
 ]
 RANK = {name: index for index, (_, names) in enumerate(ROOMS) for name in names.split()}

@@ -1,4 +1,7 @@
-"""The handshake against hand-written bytes, and against itself in any pieces."""
+"""The handshake against hand-written bytes, and against itself in any pieces.
+
+One file because every test plays the same conversation, from the same table of golden bytes.
+"""
 
 import golden
 import pytest
