@@ -30,7 +30,7 @@ cdef enum:
     # ns, at the end of the interpreter
     EXIT_LOOK = 500000        # between two looks at the queues
     EXIT_NOTICE = 1000000000  # until it says what it waits for, and gives up on connections that do not come about
-    EXIT_STALLED = 5000000000 # without a byte being taken, until it gives up
+    EXIT_STALLED = 2000000000 # without a byte being taken, until it gives up
 
 IO_THREADS = 1
 

@@ -236,8 +236,9 @@ cdef class Proxy:
         elif word == b"TERMINATE":
             self.state = ENDED
         if word == b"STATISTICS":
-            self._answer([self.ahead.messages, self.ahead.bytes, self.sent_ahead, self.sent_bytes_ahead,
-                          self.back.messages, self.back.bytes, self.sent_back, self.sent_bytes_back])
+            # frontend: received, sent; backend: received, sent (zmq_proxy_steerable(3))
+            self._answer([self.ahead.messages, self.ahead.bytes, self.sent_back, self.sent_bytes_back,
+                          self.back.messages, self.back.bytes, self.sent_ahead, self.sent_bytes_ahead])
         else:
             self._answer(None)
         return 1

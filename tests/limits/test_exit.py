@@ -46,4 +46,3 @@ def test_linger_zero_is_not_waited_for_at_exit(world):
 def test_nobody_there_is_not_waited_for_at_exit():
     out = run_script(SENDER + "push.send(b'x')\nprint('sent')\n", "tcp://127.0.0.1:1", -1)
     assert out.splitlines() == ["sent"]
-
