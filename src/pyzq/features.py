@@ -24,7 +24,7 @@ def has(capability: str) -> bool:
     """Whether something is there: a transport ("ipc", "tipc", "pgm", "norm", "vmci", "vsock", "WS", "WSS"), a mechanism
     ("curve", "gssapi"), or "draft", what the C API has as draft only.
 
-    "curve" is true when PyNaCl is installed. Unknown names are false.
+    "curve" is true when the engine has this mechanism and PyNaCl is installed. Unknown names are false.
 
     Raises:
         TypeError: `capability` is no str.
@@ -34,7 +34,7 @@ def has(capability: str) -> bool:
     if capability == "curve":
         from importlib.util import find_spec
 
-        return find_spec("nacl") is not None
+        return find_spec("zcore.curve") is not None and find_spec("nacl") is not None
     return capability in _ALWAYS
 
 
@@ -80,7 +80,7 @@ def _bindings() -> Any:
     try:
         from nacl import bindings  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
-        raise make_error(Errno.ENOTSUP, "CURVE needs PyNaCl: pip install pyzq[curve]") from None
+        raise make_error(Errno.ENOTSUP, "CURVE needs PyNaCl: pip install PyNaCl") from None
     return bindings
 
 
