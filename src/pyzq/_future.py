@@ -444,7 +444,7 @@ class _AsyncSocket(_Loop, Socket):
     def _start_watching(self, loop: Any) -> None:
         if self._watched_fd >= 0:
             return
-        fd = self.fileno()
+        fd = self.descriptor()
         # The loop must not keep the socket alive.
         this = ref(self)
 
@@ -537,7 +537,7 @@ class _AsyncPoller(_Loop, Poller):
         try:
             for obj, mask in self.sockets:
                 if isinstance(obj, _core.Socket):
-                    watched.append((obj.get(SocketOption.FD), False))
+                    watched.append((obj.descriptor(), False))
                     continue
                 fd = obj if isinstance(obj, int) else obj.fileno()
                 if mask & ~POLLOUT:

@@ -2,7 +2,7 @@
 
 from .engine cimport sock
 from .inproc cimport half
-from .limits cimport books
+from .limits cimport DROP_REASONS, books
 from .platform cimport zq_lock, zq_unlock
 from .routing cimport PEER_INPROC, PEER_STREAM, peer
 from .socket_base cimport SocketBase
@@ -15,7 +15,7 @@ cdef dict _side(unsigned long long accepted, unsigned long long delivered, unsig
         "accepted": accepted,
         "delivered": delivered,
         "queued": queued,
-        "dropped": {REASONS[k]: dropped[k] for k in range(7) if dropped[k]},
+        "dropped": {REASONS[k]: dropped[k] for k in range(DROP_REASONS) if dropped[k]},
     }
 
 
@@ -23,7 +23,7 @@ cdef struct _entry:
     unsigned long long accepted[2]
     unsigned long long delivered[2]
     unsigned long long queued[2]
-    unsigned long long dropped[2][7]
+    unsigned long long dropped[2][DROP_REASONS]
     unsigned long long full
     unsigned int routing_id
     unsigned int identity_len
@@ -37,7 +37,7 @@ cdef void _put(_entry* e, int side, const books* b, unsigned long long queued) n
     e.accepted[side] = b.accepted
     e.delivered[side] = b.delivered
     e.queued[side] = queued
-    for k in range(7):
+    for k in range(DROP_REASONS):
         e.dropped[side][k] = b.dropped[k]
     if side == 0:
         e.full = b.full
@@ -83,15 +83,13 @@ def books_of(SocketBase socket):
             for side in range(2):
                 total.accepted[side] = s.past_accepted[side]
                 total.delivered[side] = s.past_delivered[side]
-                for k in range(7):
+                for k in range(DROP_REASONS):
                     total.dropped[side][k] = s.past_dropped[side][k]
             # what never had a queue of its own: nobody to send to, or against the rules of the pattern
-            for k in range(7):
+            for k in range(DROP_REASONS):
                 refused = s.r.dropped[k]
-                side = 1 if k == 6 else 0
-                if side == 0:
-                    total.dropped[0][k] += refused
-                    total.accepted[0] += refused
+                total.dropped[0][k] += refused
+                total.accepted[0] += refused
         n = 0
         while n < 64 and at + n < s.r.npeers:
             _read(s.r.peers[at + n], &entries[n])
@@ -102,7 +100,7 @@ def books_of(SocketBase socket):
                 total.accepted[side] += entries[i].accepted[side]
                 total.delivered[side] += entries[i].delivered[side]
                 total.queued[side] += entries[i].queued[side]
-                for k in range(7):
+                for k in range(DROP_REASONS):
                     total.dropped[side][k] += entries[i].dropped[side][k]
             peers.append({
                 "routing_id": entries[i].routing_id,

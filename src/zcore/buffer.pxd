@@ -52,6 +52,8 @@ cdef int byteq_iov(byteq* q, iovec* iov, int max_iov, size_t max_bytes) noexcept
 cdef void byteq_copy_out(byteq* q, size_t at, uint8_t* dst, size_t n) noexcept nogil     # bytes at an offset behind the head
 cdef void byteq_mark_end(byteq* q, byteq_mark* m) noexcept nogil
 cdef void byteq_cut(byteq* q, byteq_mark* m) noexcept nogil        # take back all that was appended since the mark
+cdef void byteq_excise(byteq* q, size_t at, size_t n) noexcept nogil   # take out n bytes at an offset behind the head
+# Nothing from there on may be in a writer's hands; what is before keeps its addresses.
 cdef void byteq_trim(byteq* q) noexcept nogil                      # give the memory of an empty queue back
 cdef void byteq_free(byteq* q) noexcept nogil
 

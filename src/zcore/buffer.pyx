@@ -193,6 +193,41 @@ cdef void byteq_cut(byteq* q, byteq_mark* m) noexcept nogil:
     q.unsent = m.unsent
 
 
+cdef void byteq_excise(byteq* q, size_t at, size_t n) noexcept nogil:
+    cdef chunk* before = NULL
+    cdef chunk* c = q.first
+    cdef size_t off = q.head_off
+    cdef size_t have
+    q.bytes -= n
+    q.unsent -= n
+    while n and c != NULL:
+        have = c.used - off
+        if at >= have:
+            at -= have
+            before = c
+            c = c.next
+            off = 0
+            continue
+        off += at
+        at = 0
+        have = c.used - off
+        if n < have:
+            memmove(c.data + off, c.data + off + n, have - n)
+            c.used -= n
+            return
+        n -= have
+        c.used = off
+        if off == 0 and before != NULL:
+            before.next = c.next
+            if q.last == c:
+                q.last = before
+            _chunk_free(c)
+            c = before
+        before = c
+        c = c.next
+        off = 0
+
+
 cdef void byteq_trim(byteq* q) noexcept nogil:
     if q.spare != NULL:
         free(q.spare)

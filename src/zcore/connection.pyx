@@ -355,7 +355,10 @@ cdef bint conn_write_begin(conn* c, outq* o) noexcept nogil:
     if c.niov == 0 and c.error == 0:
         return False
     c.out_busy = True
-    o.writing_msgs = 1
+    if c.wire == WIRE_V1 or c.wire == WIRE_SECURE:
+        o.held = c.coded_source
+    else:
+        o.held = o.begun + (o.q.unsent if o.q.unsent < WRITE_BATCH else WRITE_BATCH)
     return True
 
 
@@ -387,7 +390,7 @@ cdef void conn_write_run(conn* c) noexcept nogil:
 cdef int conn_write_end(conn* c, outq* o) noexcept nogil:
     cdef size_t n
     c.out_busy = False
-    o.writing_msgs = 0
+    o.held = c.coded_source     # what has been encoded goes, whatever happens
     if c.wrote < 0:
         return WRITE_FULL if c.wrote == -EAGAIN else <int>c.wrote
     n = <size_t>c.wrote
@@ -397,6 +400,7 @@ cdef int conn_write_end(conn* c, outq* o) noexcept nogil:
         if c.coded.unsent == 0 and c.coded_source:
             outq_sent(o, c.coded_source)
             c.coded_source = 0
+            o.held = 0
     elif c.writing_control:
         c.control_off += <uint32_t>n
         if c.control_off == c.control_len:

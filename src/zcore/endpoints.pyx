@@ -1,6 +1,6 @@
 """Endpoints of all transports; see endpoints.pxd."""
 
-from libc.errno cimport EADDRINUSE, EAGAIN, ENOENT, ENOMEM, EPROTONOSUPPORT
+from libc.errno cimport EADDRINUSE, EAGAIN, EINVAL, ENOENT, ENOMEM, EPROTONOSUPPORT
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, strlen
@@ -12,6 +12,7 @@ from .endpoint cimport (ENDPOINT_BIND, ENDPOINT_CONNECT, TRANSPORT_INPROC, TRANS
 from .engine cimport EPT_FAILED, EPT_STOPPING, TODO_ENDPOINTS, ept, sock
 from .epts cimport copy_text, ept_free, ept_is, ept_last, ept_link, ept_listed, ept_new, ept_unlink, stream_options_of
 from .errno_zmq cimport ENOCOMPATPROTO
+from .limits cimport POLICY_DISCONNECT
 from .joining cimport inproc_bind, inproc_connect, inproc_forget, inproc_leave
 from .listener cimport listener_open
 from .monitor cimport EVENT_BIND_FAILED, EVENT_LISTENING, monitor_emit
@@ -69,6 +70,13 @@ cdef int _need_reactor(sock* s, char* why) noexcept nogil:
     return 0
 
 
+cdef bint _never_inproc(sock* s, char* why) noexcept nogil:
+    if s.send_limits_set and s.send_limits.policy == POLICY_DISCONNECT:
+        snprintf(why, WHY_MAX, "with the policy Disconnect a socket has no inproc endpoints: there is no connection to close")
+        return True
+    return False
+
+
 cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept nogil:
     cdef endpoint where
     cdef ept* e
@@ -81,6 +89,9 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
     if e == NULL:
         return -ENOMEM
     if where.transport == TRANSPORT_INPROC:
+        if _never_inproc(s, why):
+            ept_free(e)
+            return -EINVAL
         # the name lies in the caller's text: from here in ours
         e.where.name = e.given + (where.name - text)
         e.name = copy_text(e.given, n)
@@ -170,7 +181,7 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         obytes_free(&s.opt.connect_routing_id)
     zq_unlock(&s.lock)
     if where.transport == TRANSPORT_INPROC:
-        rc = inproc_connect(s, e)
+        rc = -EINVAL if _never_inproc(s, why) else inproc_connect(s, e)
         if rc < 0:
             ept_free(e)
         return rc

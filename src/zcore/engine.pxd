@@ -78,6 +78,7 @@ cdef struct session:      # one stream connection, from accept or connect to its
     timer limit           # [reactor] HANDSHAKE_IVL; after session_leave, LINGER
     timer beat            # [reactor] heartbeats
     timer slow            # [reactor] HWM policy Disconnect
+    uint32_t slow_round   # [reactor] the peer's caught_up when the time began
     size_t hs_sent
     uint8_t* early        # [reactor] traffic read together with the handshake
     size_t early_len

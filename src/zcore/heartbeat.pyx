@@ -5,7 +5,6 @@ from libc.stdint cimport int64_t, uint16_t, uint8_t
 
 from .connection cimport WIRE_RAW, conn_control
 from .engine cimport session, sock
-from .limits cimport POLICY_DISCONNECT, below_half
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .reactor cimport timer, timer_cancel, timer_init, timer_set
 from .traffic cimport session_failed, traffic_write
@@ -79,13 +78,18 @@ cdef void _on_slow(timer* t, int64_t now) noexcept nogil:
     cdef session* n = <session*>t.owner
     cdef sock* s = n.s
     zq_lock(&s.lock)
-    if not n.c.closing and n.p != NULL and not below_half(&n.p.out.lim, n.p.out.nmsgs, n.p.out.q.bytes):
-        session_failed(s, n, -ETIMEDOUT)
+    if not n.c.closing and n.p != NULL and n.p.out.behind:
+        if n.p.out.caught_up == n.slow_round:
+            session_failed(s, n, -ETIMEDOUT)
+        else:
+            n.slow_round = n.p.out.caught_up
+            timer_set(s.rx, t, now + n.p.out.lim.after_ns)
     zq_unlock(&s.lock)
 
 
 cdef void heartbeat_slow(session* n) noexcept nogil:
-    if n.active and not n.c.closing and n.p.out.lim.policy == POLICY_DISCONNECT and n.slow.pos == 0:
+    if n.active and not n.c.closing and n.p.out.behind and n.slow.pos == 0:
+        n.slow_round = n.p.out.caught_up
         timer_set(n.s.rx, &n.slow, zq_now_ns() + n.p.out.lim.after_ns)
 
 

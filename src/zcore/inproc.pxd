@@ -5,7 +5,7 @@ inside either socket's lock and never the other way round; both sockets hold a r
 peer that stands for the other socket until that socket lets go.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from .keeper cimport keeper
 from .limits cimport books, limits
@@ -18,6 +18,7 @@ cdef struct half:
     msgring ring
     keeper keep           # POLICY_KEEP_LAST: messages not yet in the ring
     uint32_t nmsgs        # whole messages waiting
+    size_t nbytes         # bytes of the parts waiting, those of a message that was begun included
     bint full             # the writer met the mark, and it has not sunk to half since
     bint open             # the reader is between two parts
     limits lim            # what holds: made of the two that follow
@@ -46,4 +47,10 @@ cdef int link_inject(link* k, int side, zmsg* m) noexcept nogil     # put m befo
 cdef void link_limits(link* k, int side, const limits* sending, const limits* receiving) noexcept nogil
 # What one side contributes to the limits of both directions.
 cdef bint link_room(link* k, int side) noexcept nogil
+cdef void link_refuse(link* k, int side, bint again) noexcept nogil
+# A message of side's has met the mark, and its type drops it then; again: the next one may try, before half is gone.
+cdef void link_filter(link* k, int side) noexcept nogil     # a message that side took was not for the application
+cdef void link_books(link* k, int side, books* sent, books* received) noexcept nogil
+# Of a side that has left: what the other may still read counts as delivered.
+cdef uint8_t link_policy(link* k, int side) noexcept nogil  # what holds for what side writes
 cdef uint32_t link_waiting(link* k, int side) noexcept nogil  # parts that side could take now

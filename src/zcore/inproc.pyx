@@ -1,13 +1,13 @@
 """The two directions of an inproc link."""
 
 from libc.errno cimport EAGAIN, ENOMEM, EPIPE
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 
 from .keeper cimport keeper_clear, keeper_put, keeper_take, kept, kept_free
-from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_PEER_GONE, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
-                      POLICY_KEEP_LAST, POLICY_TYPE, below_half, limits, over_limit, policy_blocks)
-from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_init, zmsg_move, zmsg_release
+from .limits cimport (DROP_FILTERED, DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_PEER_GONE, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
+                      POLICY_KEEP_LAST, POLICY_TYPE, below_half, books, limits, over_limit, policy_blocks)
+from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_init, zmsg_move, zmsg_release, zmsg_size
 from .pipe cimport PUT_DROPPED
 from .platform cimport zq_add32, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock
 from .ring cimport msgring_at, msgring_count, msgring_free, msgring_pop, msgring_reserve, msgring_slot
@@ -35,21 +35,40 @@ cdef void link_unref(link* k) noexcept nogil:
     free(k)
 
 
-cdef void _drop_oldest(half* h) noexcept nogil:
+cdef bint _drop_oldest(half* h) noexcept nogil:
+    """Make room by dropping the oldest message that the reader has not begun. False when there is none."""
+    cdef uint32_t count = msgring_count(&h.ring)
+    cdef uint32_t first = 0
+    cdef uint32_t n = 0
     cdef zmsg* m
-    cdef bint more = True
-    while more and msgring_count(&h.ring):
-        m = msgring_at(&h.ring, 0)
+    cdef bint more = h.open
+    while first < count and (more or msgring_at(&h.ring, first).flags & MSG_COMMAND):
+        more = more and msgring_at(&h.ring, first).flags & MSG_MORE
+        first += 1
+    if first == count:
+        return False
+    more = True
+    while more and first + n < count:
+        m = msgring_at(&h.ring, first + n)
         more = (m.flags & MSG_MORE) != 0
+        h.nbytes -= zmsg_size(m)
         zmsg_release(m)
+        n += 1
+    while first:
+        first -= 1
+        zmsg_move(msgring_at(&h.ring, first + n), msgring_at(&h.ring, first))
+    while n:
         msgring_pop(&h.ring)
+        n -= 1
     h.nmsgs -= 1
     h.books.dropped[DROP_OLDEST] += 1
+    return True
 
 
 cdef int _put_kept(half* h, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
     cdef zmsg small[8]
     cdef zmsg* all = small
+    cdef uint32_t before = h.keep.count
     cdef uint32_t i
     cdef int rc
     if npre + n > 8:
@@ -63,13 +82,11 @@ cdef int _put_kept(half* h, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) n
     if rc == 0:
         for i in range(npre + n):
             zmsg_init(&pre[i] if i < npre else &parts[i - npre])
+        h.nmsgs += h.keep.count - before
+        h.books.accepted += 1
     if all != small:
         free(all)
     return rc
-
-
-cdef void _count_kept(half* h) noexcept nogil:
-    h.nmsgs = h.keep.count + (1 if msgring_count(&h.ring) and not h.open else 0)
 
 
 cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control,
@@ -77,26 +94,22 @@ cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t
     cdef half* h = &k.dir[side]
     cdef zmsg* slot
     cdef uint32_t i
-    cdef int rc
     if k.ends[1 - side] == NULL:
         return -EPIPE
     if not control:
         if h.lim.policy == POLICY_KEEP_LAST:
             wake[0] = h.nmsgs == 0
-            rc = _put_kept(h, pre, npre, parts, n)
-            if rc == 0:
-                h.books.accepted += 1
-                _count_kept(h)
-            return rc
-        if over_limit(&h.lim, h.nmsgs, 0):
+            return _put_kept(h, pre, npre, parts, n)
+        if over_limit(&h.lim, h.nmsgs, h.nbytes):
             h.books.full += not h.full
-            if h.lim.policy == POLICY_DROP_OLDEST and not h.open:
-                _drop_oldest(h)
+            if h.lim.policy == POLICY_DROP_OLDEST:
+                while over_limit(&h.lim, h.nmsgs, h.nbytes) and _drop_oldest(h):
+                    pass
             elif h.lim.policy == POLICY_DROP_NEWEST:
                 h.books.accepted += 1
                 h.books.dropped[DROP_NEWEST] += 1
                 return PUT_DROPPED
-            elif h.lim.policy != POLICY_DROP_OLDEST:
+            else:
                 h.full = True
                 return -EAGAIN
     if msgring_reserve(&h.ring, npre + n) < 0:
@@ -105,11 +118,12 @@ cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t
     for i in range(npre + n):
         slot = msgring_slot(&h.ring)
         zmsg_move(slot, &pre[i] if i < npre else &parts[i - npre])
+        h.nbytes += zmsg_size(slot)
         slot.flags = (slot.flags & MSG_COMMAND) | (MSG_MORE if i + 1 < npre + n else 0)
     if not control:
         h.nmsgs += 1
         h.books.accepted += 1
-        if over_limit(&h.lim, h.nmsgs, 0) and policy_blocks(h.lim.policy):
+        if over_limit(&h.lim, h.nmsgs, h.nbytes) and policy_blocks(h.lim.policy):
             h.full = True
     return 0
 
@@ -131,9 +145,11 @@ cdef void _refill(half* h) noexcept nogil:
     if e == NULL:
         return
     if msgring_reserve(&h.ring, e.nparts) < 0:
+        h.nmsgs -= 1
         h.books.dropped[DROP_MEMORY] += 1
     else:
         for i in range(e.nparts):
+            h.nbytes += zmsg_size(&e.parts[i])
             zmsg_move(msgring_slot(&h.ring), &e.parts[i])
     kept_free(e)
 
@@ -151,14 +167,16 @@ cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil:
     m = msgring_at(&h.ring, 0)
     zmsg_move(out, m)
     msgring_pop(&h.ring)
+    h.nbytes -= zmsg_size(out)
     if not out.flags & MSG_COMMAND:
         if not h.open:
             h.nmsgs -= 1
             h.books.delivered += 1
-            if h.full and below_half(&h.lim, h.nmsgs, 0):
-                h.full = False
-                credit[0] = True
+        h.books.bytes += zmsg_size(out)
         h.open = (out.flags & MSG_MORE) != 0
+        if h.full and below_half(&h.lim, h.nmsgs, h.nbytes):
+            h.full = False
+            credit[0] = True
     zq_unlock(&k.lock)
     return 1
 
@@ -173,6 +191,7 @@ cdef int link_inject(link* k, int side, zmsg* m) noexcept nogil:
         slot = msgring_slot(&h.ring)
         zmsg_move(slot, m)
         slot.flags = 0
+        h.nbytes += zmsg_size(slot)
         h.nmsgs += 1
         h.books.accepted += 1
     zq_unlock(&k.lock)
@@ -189,7 +208,7 @@ cdef void _meet(half* h) noexcept nogil:
             h.lim.messages = h.by_writer.messages + h.by_reader.messages
         else:
             h.lim.messages = 0
-    if h.full and not over_limit(&h.lim, h.nmsgs, 0):
+    if not policy_blocks(h.lim.policy) or not over_limit(&h.lim, h.nmsgs, h.nbytes):
         h.full = False
 
 
@@ -204,7 +223,7 @@ cdef void link_limits(link* k, int side, const limits* sending, const limits* re
         _meet(&k.dir[1])
     else:
         k.dir[side].lim = sending[0]
-        k.dir[side].full = over_limit(sending, k.dir[side].nmsgs, 0)
+        k.dir[side].full = policy_blocks(sending.policy) and over_limit(sending, k.dir[side].nmsgs, k.dir[side].nbytes)
     zq_unlock(&k.lock)
 
 
@@ -215,6 +234,7 @@ cdef void link_leave(link* k, int side) noexcept nogil:
     # Nobody will read what the other side has written.
     h.books.dropped[DROP_PEER_GONE] += h.nmsgs
     h.nmsgs = 0
+    h.nbytes = 0
     keeper_clear(&h.keep)
     msgring_free(&h.ring)
     h.full = False
@@ -227,6 +247,41 @@ cdef bint link_room(link* k, int side) noexcept nogil:
     room = not k.dir[side].full and k.ends[1 - side] != NULL
     zq_unlock(&k.lock)
     return room
+
+
+cdef void link_refuse(link* k, int side, bint again) noexcept nogil:
+    cdef half* h = &k.dir[side]
+    zq_lock(&k.lock)
+    h.books.accepted += 1
+    h.books.dropped[DROP_NEWEST] += 1
+    if again:
+        h.full = False
+    zq_unlock(&k.lock)
+
+
+cdef void link_filter(link* k, int side) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    zq_lock(&k.lock)
+    h.books.delivered -= 1
+    h.books.dropped[DROP_FILTERED] += 1
+    zq_unlock(&k.lock)
+
+
+cdef void link_books(link* k, int side, books* sent, books* received) noexcept nogil:
+    cdef half* h = &k.dir[side]
+    zq_lock(&k.lock)
+    sent[0] = h.books
+    sent.delivered += h.nmsgs
+    received[0] = k.dir[1 - side].books
+    zq_unlock(&k.lock)
+
+
+cdef uint8_t link_policy(link* k, int side) noexcept nogil:
+    cdef uint8_t policy
+    zq_lock(&k.lock)
+    policy = k.dir[side].lim.policy
+    zq_unlock(&k.lock)
+    return policy
 
 
 cdef uint32_t link_waiting(link* k, int side) noexcept nogil:

@@ -117,7 +117,7 @@ cdef int keeper_put(keeper* k, const limits* lim, books* b, zmsg* parts, uint32_
         kept_free(old)
         b.dropped[DROP_REPLACED] += 1
     else:
-        while k.count and ((lim.messages and k.count >= lim.messages) or (lim.bytes and k.bytes + nbytes > lim.bytes)):
+        while k.count and lim.messages and k.count >= lim.messages:
             kept_free(keeper_take(k))
             b.dropped[DROP_OLDEST] += 1
         e.next = NULL
@@ -131,6 +131,11 @@ cdef int keeper_put(keeper* k, const limits* lim, books* b, zmsg* parts, uint32_
     k.buckets[h & (k.nbuckets - 1)] = e
     k.count += 1
     k.bytes += nbytes
+    while k.count > 1 and lim.bytes and k.bytes > lim.bytes:
+        old = k.first if k.first != e else e.next
+        _unlink(k, old)
+        kept_free(old)
+        b.dropped[DROP_OLDEST] += 1
     return 0
 
 

@@ -27,12 +27,15 @@ cdef enum:                     # indices of books.dropped
     DROP_CLOSED = 4            # the socket was closed and its linger period ended
     DROP_MEMORY = 5            # no memory for a copy
     DROP_FILTERED = 6          # not subscribed to (any more), or against the pattern's rules
-    DROP_REASONS = 7
+    DROP_REASONS = 7           # how many there are
 
 cdef enum:                     # limits.key
     KEY_NONE = 0               # one message in all
     KEY_PREFIX = 1             # the first key_len bytes of the first frame
     KEY_FIRST_FRAME = 2
+
+cdef enum:
+    LIMIT_OF_OPTION = 0x80000000    # limits.messages of a policy that leaves it to SNDHWM or RCVHWM
 
 cdef struct limits:
     uint32_t messages          # 0: unlimited

@@ -156,6 +156,11 @@ cdef void release_drain() noexcept:
     free(mine)
 
 
+def drain():
+    """Give up the references that threads without the GIL have left."""
+    release_drain()
+
+
 cdef void release_stop() noexcept nogil:
     zq_store32(&_stopped, 1)
 

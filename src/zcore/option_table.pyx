@@ -25,6 +25,7 @@ cdef enum:
     SERVER = 1 << 12
     CLIENT = 1 << 13
     PEER = 1 << 19
+    CLASSIC = (1 << 12) - 1   # all that are not thread-safe in libzmq's sense
     ANY = (1 << 21) - 1
 
 cdef enum:
@@ -240,7 +241,8 @@ cdef void _queues():
             "1 when the part received last is followed by another part of the same message.")
     _socket(14, "FD", OPT_TYPE_FD, G, OPT_READ,
             "A descriptor that becomes readable when EVENTS may have changed. Edge-triggered: read EVENTS after every "
-            "wake-up.")
+            "wake-up. The types that are THREAD_SAFE do not have it.")
+    _only(CLASSIC, CLASSIC)
     _socket(15, "EVENTS", OPT_TYPE_INT, G, OPT_READ, "What would not block now: POLLIN, POLLOUT or both.")
     _socket(16, "TYPE", OPT_TYPE_INT, G, OPT_READ, "The type of the socket.")
     _socket(81, "THREAD_SAFE", OPT_TYPE_INT, G, OPT_READ,

@@ -6,13 +6,13 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from .errno_zmq cimport EFSM, ENOTSUP
-from .limits cimport DROP_NEWEST, DROP_PEER_GONE, POLICY_TYPE
+from .limits cimport DROP_FILTERED, DROP_PEER_GONE, POLICY_TYPE
 from .message cimport MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_release, zmsg_set_inline, zmsg_size
 from .pipe cimport borrows, outq_push_bytes, outq_room, part, put_small
 from .pubsub cimport fanout_send, groups_match, groups_send, topics_match, upstream_send, upward_peek, upward_pop
-from .routing cimport (MK_SHARED, PEER_STREAM, peer, peer_peek, peer_pop, peer_put, peer_room, peer_skip, routing,
-                       routing_choose, routing_chosen, routing_dirty, routing_find, routing_by_serial,
-                       routing_next_turn, routing_unready)
+from .routing cimport (MK_SHARED, PEER_STREAM, peer, peer_blocks, peer_peek, peer_pop, peer_put, peer_refuse, peer_room,
+                       peer_skip, routing, routing_choose, routing_chosen, routing_dirty, routing_find,
+                       routing_by_serial, routing_next_turn, routing_unready)
 from .zmtp cimport (SOCKET_TYPES, TYPE_CHANNEL, TYPE_CLIENT, TYPE_DEALER, TYPE_DGRAM, TYPE_DISH, TYPE_GATHER,
                     TYPE_PAIR, TYPE_PEER, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_RADIO, TYPE_REP, TYPE_REQ,
                     TYPE_ROUTER, TYPE_SCATTER, TYPE_SERVER, TYPE_STREAM, TYPE_SUB, TYPE_XPUB, TYPE_XSUB)
@@ -159,11 +159,16 @@ cdef int _send_rep(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
     rc = -EAGAIN
     if r.partner != NULL and not r.partner.gone:
         rc = peer_put(r, r.partner, r.envelope, r.nenvelope, parts, n)
+        if rc == -EAGAIN and peer_blocks(r.partner):
+            return rc
     if rc == -ENOMEM:
         return rc
     if rc < 0:
         # RFC 28: a reply that cannot be sent now is dropped
-        r.dropped[DROP_PEER_GONE if r.partner == NULL else DROP_NEWEST] += 1
+        if r.partner == NULL or r.partner.gone:
+            r.dropped[DROP_PEER_GONE] += 1
+        else:
+            peer_refuse(r.partner, False)
     _free_envelope(r)
     r.awaiting = False
     r.partner = NULL
@@ -182,6 +187,7 @@ cdef int _send_identity(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
         r.dropped[DROP_PEER_GONE] += 1
         return 0
     if n < 2:
+        r.dropped[DROP_FILTERED] += 1      # an address without a message
         return 0
     if raw and p.kind == PEER_STREAM:
         if zmsg_size(&parts[1]) == 0:
@@ -198,8 +204,8 @@ cdef int _send_identity(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
                 routing_dirty(r, p)
     else:
         rc = peer_put(r, p, NULL, 0, parts + 1, n - 1)
-    if rc == -EAGAIN and not strict:
-        r.dropped[DROP_NEWEST] += 1
+    if rc == -EAGAIN and not strict and not peer_blocks(p):
+        peer_refuse(p, False)
         return 0
     return 0 if rc > 0 else rc
 

@@ -6,10 +6,11 @@ from libc.string cimport memset
 from .buffer cimport READ_ROOM
 from .engine cimport sock
 from .inproc cimport link_inject, link_limits
-from .limits cimport KEY_NONE, POLICY_KEEP_LAST, POLICY_TYPE, below_half, limits, over_limit
+from .limits cimport (KEY_NONE, POLICY_KEEP_LAST, POLICY_TYPE, LIMIT_OF_OPTION, below_half, limits, over_limit,
+                      policy_blocks)
 from .message cimport zmsg, zmsg_copy_bytes, zmsg_init, zmsg_release
 from .patterns cimport EAGER, WRAP_GROUP, WRAP_TOPICS
-from .pipe cimport inq_append_frame, inq_publish, inq_room
+from .pipe cimport inq_append_frame, inq_bytes, inq_publish, inq_room
 from .pubsub cimport fanout_gone, own_resend
 from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_new, peer_put, routing_dirty, routing_readable,
                        routing_unname, routing_writable)
@@ -18,11 +19,12 @@ from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_REQ, TYPE_ROUTER, 
 
 cdef void sock_limits(sock* s, limits* out, bint sending) noexcept nogil:
     memset(out, 0, sizeof(limits))
+    out.messages = LIMIT_OF_OPTION
     if sending and s.send_limits_set:
         out[0] = s.send_limits
     elif not sending and s.recv_limits_set:
         out[0] = s.recv_limits
-    if out.messages == 0 and out.bytes == 0:
+    if out.messages == LIMIT_OF_OPTION:
         out.messages = <uint32_t>(s.opt.sndhwm if sending else s.opt.rcvhwm)
     if s.opt.conflate and out.policy == POLICY_TYPE:
         out.policy = POLICY_KEEP_LAST
@@ -51,9 +53,9 @@ cdef void peer_limits(sock* s, peer* p) noexcept nogil:
     else:
         p.out.lim = sending
         p.inn.lim = receiving
-        if not over_limit(&sending, p.out.nmsgs, p.out.q.bytes):
+        if not policy_blocks(sending.policy) or not over_limit(&sending, p.out.nmsgs, p.out.q.bytes):
             p.out.full = False
-        if p.inn.paused and below_half(&receiving, p.inn.nmsgs, p.inn.b.pub - p.inn.b.head):
+        if p.inn.paused and below_half(&receiving, p.inn.nmsgs, inq_bytes(&p.inn)):
             p.inn.paused = False
             s.r.resume = True
     routing_writable(&s.r, p)

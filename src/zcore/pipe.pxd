@@ -30,14 +30,19 @@ cdef enum put_result:
     PUT_DONE = 0              # (or a negative errno: -EAGAIN when full and the policy says wait, -ENOMEM)
     PUT_DROPPED = 1           # the policy dropped this message; it is in the books
 
+cdef enum:
+    BEHIND_MET = 1            # met the mark, and has not sunk to half since
+    BEHIND_TOLD = 2           # and the reactor counts the time
+
 cdef struct outq:
     byteq q
     lenring lens              # one entry per complete message in q
     size_t begun              # bytes of the front message that the kernel has taken
     uint32_t nmsgs            # messages in q and keep
-    uint32_t writing_msgs     # of them, those that a running write may be taking: not to be dropped now
+    size_t held               # bytes from q's head that a write, or an encoder, is taking: not to be dropped now
     bint full                 # met the mark, and has not sunk to half since
-    int64_t full_since        # ns, set by the owner's clock when a policy wants it
+    uint8_t behind            # POLICY_DISCONNECT: BEHIND_*
+    uint32_t caught_up        # times it has sunk to half again
     limits lim
     keeper keep               # POLICY_KEEP_LAST: messages not yet in q
     books books
@@ -47,6 +52,7 @@ cdef struct inq:
     uint32_t nmsgs            # complete messages between b.head and b.pub (one begun is not counted)
     bint open                 # the message at the head has been begun
     bint paused               # at the mark: not to be read further
+    size_t big_bytes          # bytes in the blocks of published frames
     limits lim
     keeper keep
     kept* run                 # a kept message that is being popped
@@ -63,6 +69,7 @@ cdef struct inq:
     size_t big_size
     size_t big_got
     uint8_t big_flags
+    size_t fresh_big          # bytes in the blocks of frames not yet published
     uint64_t rx_bytes         # ever read
     void* spare               # atomic: a block that has served, for the next large frame
 
@@ -139,6 +146,10 @@ cdef void inq_skip_message(inq* i) noexcept nogil              # drop the rest o
 cdef void inq_reset(inq* i) noexcept nogil                     # the connection is gone: drop what is not complete
 cdef void inq_trim(inq* i) noexcept nogil                      # give memory back that only a busy peer needs
 cdef void inq_free(inq* i) noexcept nogil
+
+cdef inline size_t inq_bytes(inq* i) noexcept nogil:
+    """What has been published and not yet popped, as limits count it."""
+    return i.b.pub - i.b.head + i.big_bytes
 
 cdef inline bint inq_ready(inq* i) noexcept nogil:
     return i.nmsgs != 0 or i.open

@@ -8,16 +8,17 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset
 
-from .buffer cimport (FRAME_REF, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_free,
-                      byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room, chunk,
+from .buffer cimport (FRAME_REF, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_excise,
+                      byteq_free, byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room, chunk,
                       linear_free, linear_room)
 from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free
-from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST,
-                      below_half, over_limit, policy_blocks)
+from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, POLICY_DISCONNECT, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
+                      POLICY_KEEP_LAST, below_half, over_limit, policy_blocks)
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
                        block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_release, zmsg_size)
 from .platform cimport zq_load32, zq_xchgp
-from .ring cimport LEN_CONTROL, LEN_SHIFT, lenring_count, lenring_free, lenring_front, lenring_pop, lenring_push
+from .ring cimport (LEN_CONTROL, LEN_SHIFT, lenring_at, lenring_count, lenring_free, lenring_front, lenring_pop,
+                    lenring_push)
 from .zmtp cimport FRAME_LONG, frame_head, frame_header, get_be64, parse_header, put_be64
 
 
@@ -94,16 +95,29 @@ cdef int outq_push_bytes(outq* o, const uint8_t* frames, size_t n, uint64_t kind
 
 cdef bint _drop_oldest(outq* o) noexcept nogil:
     """Make room by dropping the oldest message that no write has begun. False when there is none."""
+    cdef size_t taken = o.held if o.held > o.begun else o.begun
+    cdef uint32_t count = lenring_count(&o.lens)
+    cdef uint32_t k = 0
+    cdef size_t at = 0
+    cdef size_t n = 0
     cdef uint64_t item
-    cdef size_t n
-    if o.writing_msgs or o.begun or lenring_count(&o.lens) == 0:
+    while k < count:
+        item = lenring_at(&o.lens, k)[0]
+        n = <size_t>(item >> LEN_SHIFT)
+        if at >= taken and not item & LEN_CONTROL:
+            break
+        at += n
+        k += 1
+    if k == count:
         return False
-    item = lenring_front(&o.lens)
-    if item & LEN_CONTROL:
-        return False
-    n = <size_t>(item >> LEN_SHIFT)
-    byteq_advance(&o.q, n)
-    byteq_release(&o.q, n)
+    if k == 0:
+        byteq_advance(&o.q, n)
+        byteq_release(&o.q, n)
+    else:
+        byteq_excise(&o.q, at, n)
+    while k:
+        lenring_at(&o.lens, k)[0] = lenring_at(&o.lens, k - 1)[0]
+        k -= 1
     lenring_pop(&o.lens)
     o.nmsgs -= 1
     o.books.dropped[DROP_OLDEST] += 1
@@ -113,42 +127,45 @@ cdef bint _drop_oldest(outq* o) noexcept nogil:
 cdef int _put_kept(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
     cdef zmsg small[8]
     cdef zmsg* all = small
+    cdef uint32_t before = o.keep.count
+    cdef uint32_t made = 0
     cdef uint32_t i
     cdef int rc = 0
     if npre + n > 8:
         all = <zmsg*>malloc((npre + n) * sizeof(zmsg))
         if all == NULL:
             return -ENOMEM
-    for i in range(npre):
-        all[i] = pre[i]
-        all[i].facts = NULL
-        rc = zmsg_copy_bytes(&all[i], zmsg_data(&pre[i]), zmsg_size(&pre[i]))
-        if rc < 0:
-            break
+    while made < npre and rc == 0:
+        zmsg_init(&all[made])
+        rc = zmsg_copy_bytes(&all[made], zmsg_data(&pre[made]), zmsg_size(&pre[made]))
+        made += rc == 0
     if rc == 0:
         for i in range(n):
             all[npre + i] = parts[i]
         rc = keeper_put(&o.keep, &o.lim, &o.books, all, npre + n)
-        if rc == 0:
-            for i in range(n):
-                parts[i].kind = MK_EMPTY
-                parts[i].facts = NULL
-        else:
-            for i in range(npre):
-                zmsg_release(&all[i])
+    if rc == 0:
+        for i in range(n):
+            parts[i].kind = MK_EMPTY
+            parts[i].facts = NULL
+        o.nmsgs += o.keep.count - before
+        o.books.accepted += 1
+    else:
+        for i in range(made):
+            zmsg_release(&all[i])
     if all != small:
         free(all)
     return rc
 
 
+cdef inline void _fall_behind(outq* o) noexcept nogil:
+    if o.lim.policy == POLICY_DISCONNECT and o.behind == 0:
+        o.behind = BEHIND_MET
+
+
 cdef int outq_put(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
     cdef int rc
     if o.lim.policy == POLICY_KEEP_LAST:
-        rc = _put_kept(o, pre, npre, parts, n)
-        if rc == 0:
-            o.nmsgs = lenring_count(&o.lens) + o.keep.count
-            o.books.accepted += 1
-        return rc
+        return _put_kept(o, pre, npre, parts, n)
     if over_limit(&o.lim, o.nmsgs, o.q.bytes):
         o.books.full += not o.full
         if o.lim.policy == POLICY_DROP_OLDEST:
@@ -160,12 +177,14 @@ cdef int outq_put(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) no
             return PUT_DROPPED
         else:
             o.full = True
+            _fall_behind(o)
             return -EAGAIN
     rc = outq_push(o, pre, npre, parts, n, 0)
     if rc == 0:
         o.books.accepted += 1
         if over_limit(&o.lim, o.nmsgs, o.q.bytes) and policy_blocks(o.lim.policy):
             o.full = True
+            _fall_behind(o)
     return rc
 
 
@@ -173,11 +192,10 @@ cdef void outq_fill(outq* o) noexcept nogil:
     cdef kept* e
     while o.keep.count and o.q.unsent < BIG_FRAME:
         e = keeper_take(&o.keep)
+        o.nmsgs -= 1              # counted anew where it goes
         if outq_push(o, NULL, 0, e.parts, e.nparts, 0) < 0:
             o.books.dropped[DROP_MEMORY] += 1
         kept_free(e)
-    if o.lim.policy == POLICY_KEEP_LAST:
-        o.nmsgs = lenring_count(&o.lens) + o.keep.count
 
 
 cdef void outq_sent(outq* o, size_t n) noexcept nogil:
@@ -200,14 +218,18 @@ cdef void outq_sent(outq* o, size_t n) noexcept nogil:
             o.books.bytes += length
     if gone:
         byteq_release(&o.q, gone)
-    if o.full and below_half(&o.lim, o.nmsgs, o.q.bytes):
+    if (o.full or o.behind) and below_half(&o.lim, o.nmsgs, o.q.bytes):
         o.full = False
+        o.behind = 0
+        o.caught_up += 1
 
 
 cdef void outq_rewind(outq* o) noexcept nogil:
     byteq_rewind(&o.q)
     o.begun = 0
-    o.writing_msgs = 0
+    o.held = 0
+    if o.behind:
+        o.behind = BEHIND_MET     # with the next connection the time begins anew
 
 
 cdef void outq_drop_control(outq* o) noexcept nogil:
@@ -250,8 +272,9 @@ cdef void outq_clear(outq* o, int reason) noexcept nogil:
     o.books.dropped[reason] += o.nmsgs
     o.nmsgs = 0
     o.begun = 0
-    o.writing_msgs = 0
+    o.held = 0
     o.full = False
+    o.behind = 0
     keeper_clear(&o.keep)
     byteq_free(&o.q)
     lenring_free(&o.lens)
@@ -312,6 +335,7 @@ cdef void _put_ref(inq* i, uint8_t flags, size_t size, block* b) noexcept nogil:
     p[0] = (flags & (MSG_MORE | MSG_COMMAND)) | FRAME_LONG | FRAME_REF
     put_be64(p + 1, size)
     memcpy(p + 9, &b, sizeof(void*))
+    i.fresh_big += size
     i.b.tail += REF_RECORD
     i.b.walk = i.b.tail
     _frame_done(i, flags, i.b.walk)
@@ -383,6 +407,8 @@ cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) 
     if i.max_size >= 0 and n > <size_t>i.max_size:
         return -EMSGSIZE
     if n >= BIG_FRAME:
+        if flags & MSG_COMMAND:
+            return -EPROTO
         b = block_new(n)
         if b == NULL:
             return -ENOMEM
@@ -439,13 +465,43 @@ cdef bint inq_next_command(inq* i, part* p) noexcept nogil:
     return False
 
 
-cdef void _forget_range(inq* i, size_t at, size_t end) noexcept nogil:
-    """Release the blocks of the records between two offsets."""
+cdef size_t _forget_range(inq* i, size_t at, size_t end) noexcept nogil:
+    """Release the blocks of the records between two offsets: their bytes."""
     cdef part p
+    cdef size_t gone = 0
     while at < end:
         at = _frame_at(i, at, &p)
         if p.kind == MK_BLOCK:
+            gone += p.size
             block_unref(<block*>p.owner)
+    return gone
+
+
+cdef uint32_t _fitting(inq* i) noexcept nogil:
+    """How many of the fresh messages there is room for."""
+    cdef uint32_t n = 0
+    cdef size_t at = i.b.pub
+    cdef size_t nbytes = inq_bytes(i)
+    cdef size_t start
+    cdef part p
+    if i.lim.bytes == 0:
+        if i.nmsgs >= i.lim.messages:
+            return 0 if i.lim.messages else i.fresh_msgs
+        n = i.lim.messages - i.nmsgs
+        return n if n < i.fresh_msgs else i.fresh_msgs
+    while n < i.fresh_msgs and not over_limit(&i.lim, i.nmsgs + n, nbytes):
+        while True:
+            start = at
+            at = _frame_at(i, at, &p)
+            if p.flags & MSG_COMMAND:
+                continue
+            nbytes += at - start
+            if p.kind == MK_BLOCK:
+                nbytes += p.size
+            if not p.flags & MSG_MORE:
+                break
+        n += 1
+    return n
 
 
 cdef uint32_t _refuse_newest(inq* i, uint32_t keep) noexcept nogil:
@@ -459,7 +515,7 @@ cdef uint32_t _refuse_newest(inq* i, uint32_t keep) noexcept nogil:
         at = _frame_at(i, at, &p)
         if not p.flags & (MSG_MORE | MSG_COMMAND):
             seen += 1
-    _forget_range(i, at, i.whole)
+    i.fresh_big -= _forget_range(i, at, i.whole)
     gone = i.whole - at
     memmove(i.b.data + at, i.b.data + i.whole, i.b.tail - i.whole)
     i.b.tail -= gone
@@ -470,6 +526,16 @@ cdef uint32_t _refuse_newest(inq* i, uint32_t keep) noexcept nogil:
     return refused
 
 
+cdef void _keep_run(inq* i) noexcept nogil:
+    """A kept message that was looked at and not begun may still be replaced."""
+    cdef kept* e = i.run
+    cdef uint32_t before = i.keep.count
+    if keeper_put(&i.keep, &i.lim, &i.books, e.parts, e.nparts) == 0:
+        i.run = NULL
+        i.nmsgs += i.keep.count - before - 1
+        kept_free(e)
+
+
 cdef int _keep_published(inq* i) noexcept nogil:
     """KeepLast on the way in: what has been published moves into the store, newest of each key."""
     cdef zmsg small[8]
@@ -477,78 +543,95 @@ cdef int _keep_published(inq* i) noexcept nogil:
     cdef zmsg* bigger
     cdef uint32_t room = 8
     cdef uint32_t n = 0
+    cdef uint32_t before = 0
     cdef part p
     cdef int rc = 0
+    if i.run != NULL and not i.open:
+        _keep_run(i)
     while i.b.head < i.b.pub:
         i.b.head = _frame_at(i, i.b.head, &p)
         if p.flags & MSG_COMMAND:
-            if p.kind == MK_BLOCK:
-                block_unref(<block*>p.owner)
             continue
         if n == room:
             bigger = <zmsg*>malloc(room * 2 * sizeof(zmsg))
             if bigger == NULL:
                 rc = -ENOMEM
-                break
-            memcpy(bigger, parts, n * sizeof(zmsg))
-            if parts != small:
-                free(parts)
-            parts = bigger
-            room *= 2
-        zmsg_init(&parts[n])
+            else:
+                memcpy(bigger, parts, n * sizeof(zmsg))
+                if parts != small:
+                    free(parts)
+                parts = bigger
+                room *= 2
         if p.kind == MK_BLOCK:
-            parts[n].kind = MK_BLOCK
-            parts[n].body.ref.data = p.data
-            parts[n].body.ref.size = p.size
-            parts[n].body.ref.owner = p.owner
-        elif zmsg_copy_bytes(&parts[n], p.data, p.size) < 0:
-            rc = -ENOMEM
-            break
-        parts[n].flags = p.flags & MSG_MORE
-        n += 1
-        if not p.flags & MSG_MORE:
-            if keeper_put(&i.keep, &i.lim, &i.books, parts, n) < 0:
-                rc = -ENOMEM
-                break
-            n = 0
-    if rc < 0:
-        # The one message that there was no memory for is lost, and said so; a connection in this state is closed.
-        i.books.dropped[DROP_MEMORY] += 1
-    while n:
-        n -= 1
-        zmsg_release(&parts[n])
+            i.big_bytes -= p.size
+        if rc == 0:
+            zmsg_init(&parts[n])
+            if p.kind == MK_BLOCK:
+                parts[n].kind = MK_BLOCK
+                parts[n].body.ref.data = p.data
+                parts[n].body.ref.size = p.size
+                parts[n].body.ref.owner = p.owner
+            else:
+                rc = zmsg_copy_bytes(&parts[n], p.data, p.size)
+            parts[n].flags = p.flags & MSG_MORE
+            n += 1
+        elif p.kind == MK_BLOCK:
+            block_unref(<block*>p.owner)
+        if p.flags & MSG_MORE:
+            continue
+        i.nmsgs -= 1
+        before = i.keep.count
+        if rc == 0:
+            rc = keeper_put(&i.keep, &i.lim, &i.books, parts, n)
+        if rc == 0:
+            i.nmsgs += i.keep.count - before
+        else:
+            # Said in the books; a connection in this state is closed.
+            i.books.dropped[DROP_MEMORY] += 1
+            while n:
+                n -= 1
+                zmsg_release(&parts[n])
+        n = 0
     if parts != small:
         free(parts)
-    i.nmsgs = i.keep.count + (1 if i.run != NULL and not i.open else 0)
     return rc
 
 
+cdef void _forget_oldest(inq* i) noexcept nogil:
+    cdef uint64_t nbytes = i.books.bytes
+    inq_skip_message(i)
+    i.books.bytes = nbytes
+    i.books.delivered -= 1
+    i.books.dropped[DROP_OLDEST] += 1
+
+
 cdef int inq_publish(inq* i) noexcept nogil:
-    cdef uint32_t refused
+    cdef uint32_t fits
     i.books.accepted += i.fresh_msgs
-    if (i.lim.policy == POLICY_DROP_NEWEST and i.lim.messages
-            and i.nmsgs + i.fresh_msgs > i.lim.messages and i.fresh_msgs):
-        refused = _refuse_newest(i, i.lim.messages - i.nmsgs if i.nmsgs < i.lim.messages else 0)
-        i.books.dropped[DROP_NEWEST] += refused
-        i.books.full += 1
+    if i.lim.policy == POLICY_DROP_NEWEST and i.fresh_msgs:
+        fits = _fitting(i)
+        if fits < i.fresh_msgs:
+            i.books.dropped[DROP_NEWEST] += _refuse_newest(i, fits)
+            i.books.full += 1
     i.nmsgs += i.fresh_msgs
     i.fresh_msgs = 0
+    i.big_bytes += i.fresh_big
+    i.fresh_big = 0
     i.b.pub = i.whole
     if i.nmsgs == 0 and not i.open:
         # Nothing but commands, which have been looked at.
         i.b.head = i.b.pub
         return 0
-    if i.lim.policy == POLICY_KEEP_LAST:
+    # Behind a message that was begun nothing can be dropped or replaced: then the peer waits, whatever the policy.
+    if i.lim.policy == POLICY_KEEP_LAST and (i.run != NULL or not i.open):
         return _keep_published(i)
-    if i.lim.policy == POLICY_DROP_OLDEST:
-        while not i.open and i.lim.messages and i.nmsgs > i.lim.messages:
-            inq_skip_message(i)
-            i.books.delivered -= 1
-            i.books.dropped[DROP_OLDEST] += 1
-    elif i.lim.policy != POLICY_DROP_NEWEST:
-        if not i.paused and over_limit(&i.lim, i.nmsgs, i.b.pub - i.b.head):
-            i.paused = True
-            i.books.full += 1
+    if i.lim.policy == POLICY_DROP_OLDEST and not i.open:
+        while ((i.lim.messages and i.nmsgs > i.lim.messages)
+               or (i.lim.bytes and i.nmsgs > 1 and inq_bytes(i) > i.lim.bytes)):
+            _forget_oldest(i)
+    elif i.lim.policy != POLICY_DROP_NEWEST and not i.paused and over_limit(&i.lim, i.nmsgs, inq_bytes(i)):
+        i.paused = True
+        i.books.full += 1
     return 0
 
 
@@ -578,8 +661,6 @@ cdef bint inq_peek(inq* i, part* p) noexcept nogil:
         p.next = _frame_at(i, i.b.head, p)
         if not p.flags & MSG_COMMAND:
             return True
-        if p.kind == MK_BLOCK:
-            block_unref(<block*>p.owner)
         i.b.head = p.next
     return False
 
@@ -615,8 +696,10 @@ cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil:
             kept_free(i.run)
             i.run = NULL
         return
-    if p.kind == MK_BLOCK and not take:
-        _serve_again(i, <block*>p.owner)
+    if p.kind == MK_BLOCK:
+        i.big_bytes -= p.size
+        if not take:
+            _serve_again(i, <block*>p.owner)
     i.b.head = p.next
     if i.nmsgs == 0 and not more:
         i.b.head = i.b.pub     # only commands can be left, and they have been looked at
@@ -640,6 +723,7 @@ cdef void inq_reset(inq* i) noexcept nogil:
         i.b.tail = i.b.walk = i.whole = i.commands_from = i.b.pub
     i.in_message = False
     i.fresh_msgs = 0
+    i.fresh_big = 0
     i.fresh_commands = 0
 
 

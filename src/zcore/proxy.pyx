@@ -420,7 +420,7 @@ def proxy_steerable(SocketBase frontend not None, SocketBase backend not None, S
     """A proxy that listens to a control socket (PAIR, SUB or REP): PAUSE, RESUME, TERMINATE, STATISTICS.
 
     STATISTICS is answered with eight parts of 64-bit unsigned integers in this machine's byte order: parts and bytes
-    received from the frontend, sent to the backend, received from the backend, sent to the frontend.
+    received from the frontend, sent to the frontend, received from the backend, sent to the backend.
 
     Returns when TERMINATE was said.  Raises as `proxy`.
 

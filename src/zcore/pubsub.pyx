@@ -6,12 +6,13 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from .inproc cimport link_take
-from .limits cimport DROP_FILTERED, DROP_MEMORY, DROP_NEWEST
+from .limits cimport DROP_MEMORY
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_move, zmsg_release, zmsg_share, zmsg_size)
 from .pipe cimport borrows, inq_peek, inq_pop, part
 from .ring cimport msgring_at, msgring_count, msgring_pop, msgring_reserve, msgring_slot
-from .routing cimport PEER_INPROC, PEER_STREAM, peer, peer_put, peer_put_control, peer_room, routing, routing_dirty
+from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_put, peer_put_control, peer_refuse,
+                       peer_room, routing, routing_dirty)
 from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked,
                              fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, subtree_add,
                              subtree_has, subtree_match, subtree_remove, subtree_walk)
@@ -60,7 +61,7 @@ cdef int _deliver(routing* r, const uint32_t* slots, size_t count, zmsg* parts, 
     cdef size_t k
     cdef peer* p
     cdef int rc
-    if r.opt.xpub_nodrop:
+    if r.opt.xpub_nodrop or r.nodrop:
         for k in range(count):
             p = r.slots[slots[k]]
             if p != NULL and not p.gone and p.usable and not peer_room(p):
@@ -71,22 +72,10 @@ cdef int _deliver(routing* r, const uint32_t* slots, size_t count, zmsg* parts, 
             continue
         rc = _give(r, p, parts, n, gil, k + 1 == count)
         if rc == -EAGAIN:
-            _refused(p)
+            peer_refuse(p, True)      # a publisher looks at the queue anew for each message
         elif rc < 0:
             r.dropped[DROP_MEMORY] += 1
     return 0
-
-
-cdef void _refused(peer* p) noexcept nogil:
-    # A publisher looks at the queue anew for each message: no waiting until half of it is gone.
-    if p.kind == PEER_STREAM:
-        p.out.full = False
-        p.out.books.accepted += 1
-        p.out.books.dropped[DROP_NEWEST] += 1
-    else:
-        p.lnk.dir[p.side].books.accepted += 1
-        p.lnk.dir[p.side].books.dropped[DROP_NEWEST] += 1
-        p.lnk.dir[p.side].full = False
 
 
 cdef int _deliver_inverted(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil:
@@ -156,7 +145,7 @@ cdef int fanout_subscription(routing* r, peer* p, const uint8_t* topic, size_t n
         return _tell_up(r, p, topic, n, cancel)
     if cancel:
         rc = fantree_remove(&r.fans, p.slot, topic, n)
-        if rc > 0 and (rc & FAN_LAST_OF_TOPIC or r.opt.xpub_verboser):
+        if rc & FAN_LAST_OF_TOPIC or r.opt.xpub_verboser:
             return _tell_up(r, p, topic, n, True)
     else:
         rc = fantree_add(&r.fans, p.slot, topic, n)
@@ -201,7 +190,7 @@ cdef void fanout_gone(routing* r, peer* p) noexcept nogil:
     fantree_remove_slot(&r.fans, p.slot, _lost_topic, &arg)
 
 
-cdef void _up_part(routing* r, peer* p, zmsg* m) noexcept nogil:
+cdef void _up_part(routing* r, zmsg* m) noexcept nogil:
     """Hand a part of a user's message to XPUB's queue; m is moved."""
     cdef zmsg* slot
     if r.type != TYPE_XPUB or msgring_reserve(&r.upward, 1) < 0:
@@ -228,12 +217,16 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
             if r.type == TYPE_RADIO:
                 if m.flags & MSG_COMMAND and zmsg_size(&m) > 0:
                     fanout_group(r, p, zmsg_data(&m) + 1, zmsg_size(&m) - 1, zmsg_data(&m)[0] == 0)
+                elif not m.flags & MSG_MORE:
+                    peer_filtered(p)
             elif _is_subscription(r, zmsg_data(&m), zmsg_size(&m), first):
                 fanout_subscription(r, p, zmsg_data(&m) + 1, zmsg_size(&m) - 1, zmsg_data(&m)[0] == 0)
             else:
                 first = not m.flags & MSG_MORE
+                if first and r.type != TYPE_XPUB:
+                    peer_filtered(p)
                 m.flags &= MSG_MORE
-                _up_part(r, p, &m)
+                _up_part(r, &m)
                 continue
             first = not m.flags & MSG_MORE
             zmsg_release(&m)
@@ -250,13 +243,14 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
                 m.body.ref.size = at.size
                 m.body.ref.owner = at.owner
             elif zmsg_copy_bytes(&m, at.data, at.size) < 0:
-                r.dropped[DROP_MEMORY] += 1
+                m.kind = MK_EMPTY
             m.flags = at.flags & MSG_MORE
             inq_pop(&p.inn, &at, True)
-            _up_part(r, p, &m)
+            _up_part(r, &m)
         else:
-            r.dropped[DROP_FILTERED] += 1
             inq_pop(&p.inn, &at, False)
+            if not at.flags & MSG_MORE:
+                peer_filtered(p)
         first = not at.flags & MSG_MORE
 
 
@@ -423,11 +417,14 @@ cdef int upstream_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept n
                     return rc
         return 0
     for i in range(r.npeers):
+        if not r.peers[i].gone and peer_blocks(r.peers[i]) and not peer_room(r.peers[i]):
+            return -EAGAIN
+    for i in range(r.npeers):
         if r.peers[i].gone:
             continue
         rc = _give(r, r.peers[i], parts, n, gil, False)
         if rc == -EAGAIN:
-            _refused(r.peers[i])
+            peer_refuse(r.peers[i], True)
         elif rc < 0:
             return rc
     return 0

@@ -44,6 +44,9 @@ cdef inline int lenring_push(lenring* r, uint64_t item) noexcept nogil:
 cdef inline uint64_t lenring_front(lenring* r) noexcept nogil:
     return r.items[r.head & (r.cap - 1)]
 
+cdef inline uint64_t* lenring_at(lenring* r, uint32_t i) noexcept nogil:
+    return &r.items[(r.head + i) & (r.cap - 1)]
+
 cdef inline void lenring_pop(lenring* r) noexcept nogil:
     r.head += 1
 

@@ -117,6 +117,7 @@ cdef struct routing:
     uint32_t group_len
     uint32_t more_refused # messages left out because they broke the pattern's rules
     uint64_t dropped[8]   # messages that never had a queue, by reason
+    bint nodrop           # fan-out: to all or to none (the policy Block; XPUB_NODROP says the same)
 
 
 cdef int routing_init(routing* r, int type, options* opt) noexcept nogil
@@ -152,4 +153,8 @@ cdef bint peer_peek(routing* r, peer* p, part* out) noexcept nogil     # the nex
 cdef void peer_pop(routing* r, peer* p, part* at, bint take) noexcept nogil
 cdef bint peer_has_input(routing* r, peer* p) noexcept nogil
 cdef void peer_skip(routing* r, peer* p) noexcept nogil           # drop the rest of its current message, or the next one
+cdef void peer_filtered(peer* p) noexcept nogil      # what was just popped was none for the application: into the books
+cdef void peer_refuse(peer* p, bint again) noexcept nogil
+# peer_put said -EAGAIN and the type drops the message; again: the next one may try, before half of the queue is gone.
+cdef bint peer_blocks(peer* p) noexcept nogil        # the policy Block was chosen for it: a type that drops waits, too
 cdef size_t peer_wire_subscribe(peer* p, uint8_t* dst, const uint8_t* topic, size_t n, bint cancel) noexcept nogil

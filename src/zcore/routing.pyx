@@ -5,11 +5,12 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from .inproc cimport link_put, link_room, link_take, link_unref, link_waiting
-from .limits cimport DROP_FILTERED, DROP_PEER_GONE, below_half
+from .inproc cimport link_filter, link_policy, link_put, link_refuse, link_room, link_take, link_unref, link_waiting
+from .limits cimport DROP_FILTERED, DROP_NEWEST, DROP_PEER_GONE, POLICY_BLOCK, below_half
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, meta_unref, release_later, zmsg, zmsg_data,
                        zmsg_init, zmsg_release, zmsg_size)
-from .pipe cimport inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_push_bytes, outq_put, outq_room
+from .pipe cimport (BEHIND_MET, inq_bytes, inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_push_bytes, outq_put,
+                    outq_room)
 from .platform cimport zq_now_ns
 from .ring cimport LEN_CONTROL, msgring_free
 from .subscriptions cimport fantree_free, fantree_init, subtree_free, subtree_init
@@ -383,6 +384,8 @@ cdef int peer_put(routing* r, peer* p, zmsg* pre, uint32_t npre, zmsg* parts, ui
         return -EAGAIN
     else:
         rc = outq_put(&p.out, pre, npre, parts, n)
+        if p.out.behind == BEHIND_MET:
+            routing_dirty(r, p)       # the reactor has yet to hear of it
     if rc == 0:
         routing_dirty(r, p)
     return rc
@@ -432,7 +435,7 @@ cdef bint peer_peek(routing* r, peer* p, part* out) noexcept nogil:
 cdef void peer_pop(routing* r, peer* p, part* at, bint take) noexcept nogil:
     if p.kind == PEER_STREAM:
         inq_pop(&p.inn, at, take)
-        if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, p.inn.b.pub - p.inn.b.head):
+        if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, inq_bytes(&p.inn)):
             p.inn.paused = False
             r.resume = True
         return
@@ -451,11 +454,33 @@ cdef bint peer_has_input(routing* r, peer* p) noexcept nogil:
 
 cdef void peer_skip(routing* r, peer* p) noexcept nogil:
     cdef part at
-    r.dropped[DROP_FILTERED] += 1
     while peer_peek(r, p, &at):
         peer_pop(r, p, &at, False)
         if not at.flags & MSG_MORE:
-            return
+            break
+    peer_filtered(p)
+
+
+cdef void peer_filtered(peer* p) noexcept nogil:
+    if p.kind == PEER_INPROC:
+        link_filter(p.lnk, p.side)
+    else:
+        p.inn.books.delivered -= 1
+        p.inn.books.dropped[DROP_FILTERED] += 1
+
+
+cdef void peer_refuse(peer* p, bint again) noexcept nogil:
+    if p.kind == PEER_INPROC:
+        link_refuse(p.lnk, p.side, again)
+        return
+    p.out.books.accepted += 1
+    p.out.books.dropped[DROP_NEWEST] += 1
+    if again:
+        p.out.full = False
+
+
+cdef bint peer_blocks(peer* p) noexcept nogil:
+    return (link_policy(p.lnk, p.side) if p.kind == PEER_INPROC else p.out.lim.policy) == POLICY_BLOCK
 
 
 cdef size_t peer_wire_subscribe(peer* p, uint8_t* dst, const uint8_t* topic, size_t n, bint cancel) noexcept nogil:

@@ -15,8 +15,8 @@ from .border cimport fail, lock_py, refuse
 from .engine cimport sock
 from .errno_zmq cimport EFSM, ENOTSUP
 from .frame cimport Frame, Hold, frame_of_block, frame_of_object, frame_to_zmsg, hold_buffer, hold_tracker
-from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, meta, zmsg, zmsg_copy_bytes, zmsg_init,
-                       zmsg_release, zmsg_set_object)
+from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, meta, release_drain, release_pending, zmsg,
+                       zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
 from .patterns cimport SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
 from .pipe cimport part
 from .platform cimport zq_add32, zq_load32, zq_now_ns, zq_unlock
@@ -342,11 +342,15 @@ cdef class Socket(SocketBase):
                     return total
                 continue
             batch = []
-            for item in iterator:
-                batch.append(item)
-                if len(batch) == BATCH:
-                    break
-            if not batch:
+            broken = None
+            try:
+                for item in iterator:
+                    batch.append(item)
+                    if len(batch) == BATCH:
+                        break
+            except BaseException as error:
+                broken = error        # what came before goes first
+            if not batch and broken is None:
                 return total
             at = 0
             while at < len(batch):
@@ -354,7 +358,11 @@ cdef class Socket(SocketBase):
                 at += sent
                 total += sent
                 if sent == 0:
+                    if broken is not None:
+                        raise broken
                     return total
+            if broken is not None:
+                raise broken
 
     cdef Py_ssize_t _send_batch(self, object items, Py_ssize_t at, int flags, Py_ssize_t before) except -1:
         """Up to BATCH items from a list or tuple: how many went; 0 when no more may be waited for."""
@@ -537,6 +545,8 @@ cdef class Socket(SocketBase):
             sock_settle(s)
         else:
             zq_unlock(&s.lock)
+        if release_pending():
+            release_drain()       # a buffer of the program's that this message came in, say
         return data
 
     cdef int64_t _receive_deadline(self, int flags):
@@ -628,6 +638,8 @@ cdef class Socket(SocketBase):
         if self.s.signal_open or zq_load32(&self.s.waiters):
             sock_wake(self.s)
         sock_settle(self.s)
+        if release_pending():
+            release_drain()
         return parts
 
     def recv_many(self, max_n=None, timeout=None):

@@ -6,16 +6,16 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .border cimport check_signals_masked, fail, fail_text, lock_py, refuse, restore_signals
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
-from .engine cimport TODO_RESUME, sock
+from .engine cimport TODO_RESUME, ept, sock
 from .errno_zmq cimport ENOTSUP
 from .lifecycle cimport sock_close, sock_export_fd, sock_new, sock_signal_seen
-from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, POLICY_BLOCK, POLICY_DISCONNECT, POLICY_DROP_NEWEST,
-                      POLICY_DROP_OLDEST, POLICY_KEEP_LAST, limits)
+from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, LIMIT_OF_OPTION, POLICY_BLOCK, POLICY_DISCONNECT,
+                      POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST, limits)
 from .message cimport release_drain, release_pending
 from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
 from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SPECIAL, OPT_TYPE_BYTES, option_find, option_row,
                        option_value, options_get, options_set)
-from .patterns cimport (RECV_NONE, SEND_NONE, WRAP_GROUP, WRAP_NUMBER, WRAP_TOPICS, EAGER, ALWAYS_OUT, THREAD_SAFE_TYPE,
+from .patterns cimport (RECV_NONE, SEND_NONE, WRAP_GROUP, WRAP_NUMBER, WRAP_TOPICS, EAGER, THREAD_SAFE_TYPE,
                         route_can_send, route_peek)
 from .pipe cimport part
 from .platform cimport generation_word, zq_load32, zq_lock, zq_now_ns, zq_unlock
@@ -420,7 +420,6 @@ cdef class SocketBase:
 
     def _answer(self, int option):
         """[lock; let go of] What is known only to the socket itself."""
-        cdef int fd
         if option == 15:
             return self._events()
         try:
@@ -439,13 +438,20 @@ cdef class SocketBase:
         finally:
             zq_unlock(&self.s.lock)
         if option == 14:          # FD
-            with nogil:
-                fd = sock_export_fd(self.s)
-            if fd < 0:
-                fail(fd, "no descriptor could be made")
-            return fd
+            return self.descriptor()
         from zcore.option_text import explain
         fail(-EINVAL, explain(option, self.s.type, setting=False))
+
+    def descriptor(self):
+        """The descriptor behind FD, of every type: for the adapters to event loops, which know how to use it."""
+        cdef int fd
+        self._enter()
+        zq_unlock(&self.s.lock)
+        with nogil:
+            fd = sock_export_fd(self.s)
+        if fd < 0:
+            fail(fd, "no descriptor could be made")
+        return fd
 
     def _events(self):
         """[lock; let go of] EVENTS: also what makes FD quiet until something happens again."""
@@ -469,7 +475,8 @@ cdef class SocketBase:
                  "keep_last": POLICY_KEEP_LAST, "disconnect": POLICY_DISCONNECT}
         kind = spec["kind"]
         lim.policy = kinds[kind]
-        lim.messages = spec.get("messages") or 0
+        messages = spec.get("messages")
+        lim.messages = LIMIT_OF_OPTION if messages is None else messages
         lim.bytes = spec.get("bytes") or 0
         lim.after_ns = <int64_t>(spec.get("after_ms") or 0) * 1000000
         key = spec.get("key")
@@ -486,18 +493,19 @@ cdef class SocketBase:
             why = f"this type of socket does not {direction}"
         elif not sending and self.s.row.traits & EAGER:
             why = "what publishers receive are subscriptions, which cannot be dropped"
+        elif kind == "disconnect" and sending and _is_inproc(self.s):
+            why = "inproc endpoints have no connection to close"
         elif kind == "disconnect" and not sending:
             why = "Disconnect is for peers that are slow to receive: for sending only"
         elif kind in ("drop_oldest", "keep_last") and self.s.type in (3, 4):
             why = "requests and replies are neither replaced nor reordered: use Block, DropNewest or Disconnect"
         elif self.s.type == 11 and kind in ("drop_oldest", "keep_last", "drop_newest"):
             why = "a STREAM is bytes, of which none can be left out"
-        elif kind == "block" and sending and self.s.row.traits & ALWAYS_OUT and not self.s.opt.xpub_nodrop:
-            self.s.opt.xpub_nodrop = 1
         if why:
             zq_unlock(&self.s.lock)
             fail(-EINVAL, f"{kind} for {direction}: {why}")
         if sending:
+            self.s.r.nodrop = kind == "block"
             self.s.send_limits = lim
             self.s.send_limits_set = True
             self.s.policy_timeout_ms = -2
@@ -566,6 +574,14 @@ cdef class SocketBase:
         self.s.monitor = m
         self.s.monitor_events = <uint64_t>events
         zq_unlock(&self.s.lock)
+
+
+cdef bint _is_inproc(sock* s) noexcept:
+    """[lock]"""
+    cdef ept* e = s.epts
+    while e != NULL and e.stream:
+        e = e.next
+    return e != NULL
 
 
 cdef int _events_of(sock* s, bint progress) noexcept:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from time import monotonic
 
 from zcore.errors import NotDone
+from zcore.message import drain
+
+_LOOK_FIRST, _LOOK_LAST = 0.0005, 0.02  # seconds between two looks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class MessageTracker:
     @property
     def done(self) -> bool:
         """True once every message is out of the engine's hands: its buffers may be changed or freed."""
+        drain()
         return all(event.is_set() for event in self.events) and all(peer.done for peer in self.peers)
 
     def wait(self, timeout: float = -1) -> None:
@@ -58,18 +62,19 @@ class MessageTracker:
         Raises:
             NotDone: the time is over and some message is still in use.
         """
-        if timeout is False or timeout is None or timeout < 0:
-            for event in self.events:
-                event.wait()
-            for peer in self.peers:
-                peer.wait()
-            return
-        deadline = monotonic() + timeout
+        forever = timeout is False or timeout is None or timeout < 0
+        deadline = 0.0 if forever else monotonic() + timeout
+        # What the engine's own thread is done with is let go of by a thread of Python: this one, if no other comes by.
+        drain()
+        look = _LOOK_FIRST
         for event in self.events:
-            if not event.wait(max(0.0, deadline - monotonic())):
-                raise NotDone
+            while not event.wait(look if forever else max(0.0, min(look, deadline - monotonic()))):
+                drain()
+                if not forever and monotonic() >= deadline and not event.is_set():
+                    raise NotDone
+                look = min(look * 2, _LOOK_LAST)
         for peer in self.peers:
-            peer.wait(max(0.0, deadline - monotonic()))
+            peer.wait(-1 if forever else max(0.0, deadline - monotonic()))
 
 
 # Handed out for messages that were copied: nothing of the caller's is held.

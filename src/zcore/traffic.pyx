@@ -9,11 +9,11 @@ from .connection cimport (WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn
                           conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
 from .engine cimport TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_SLOW, session, sock
-from .inproc cimport link_leave
-from .limits cimport POLICY_DISCONNECT
-from .patterns cimport EAGER
+from .inproc cimport link_books, link_leave
+from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
+from .patterns cimport EAGER, WRAP_REQ, route_peek
 from .peers cimport peer_farewell
-from .pipe cimport inq_next_command, inq_publish, inq_ready, part
+from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, part
 from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy,
                         zq_or32, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32,
                         zq_xchgp)
@@ -200,6 +200,9 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
         fanout_take(&s.r, p)
     elif inq_ready(&p.inn):
         routing_readable(&s.r, p)
+        if s.row.wrap == WRAP_REQ:
+            # What is no reply ends its connection, whether or not the application receives.
+            route_peek(&s.r, &at)
     if not n.in_flush and not n.c.blocked and conn_pending(&n.c, &p.out):
         routing_dirty(&s.r, p)        # the answer to a PING, say
     if p.inn.paused and n.in_set:
@@ -268,8 +271,6 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
         n.c.blocked = True
         n.watch_out = True
         sock_post(s, TODO_BLOCKED)
-        if n.p.out.lim.policy == POLICY_DISCONNECT:
-            sock_post(s, TODO_SLOW)
     elif rc < 0:
         session_failed(s, n, rc)
     if n.p.out.nmsgs == 0:
@@ -336,7 +337,12 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             p.close_wanted = False
             session_failed(s, n, -ECANCELED)
             continue
-        if not n.active or n.c.closing or n.c.blocked:
+        if not n.active or n.c.closing:
+            continue
+        if p.out.behind == BEHIND_MET:
+            p.out.behind = BEHIND_TOLD
+            sock_post(s, TODO_SLOW)
+        if n.c.blocked:
             continue
         if p.out.q.unsent < GATHER_FULL:
             if n.in_flush and s.flush_ticking and s.nactive > 1:
@@ -365,20 +371,22 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
 
 cdef void traffic_bury(sock* s, peer* p) noexcept nogil:
     """Keep the books of a peer that goes, then free it."""
+    cdef books sent = p.out.books
+    cdef books received = p.inn.books
     cdef int k
-    s.past_accepted[0] += p.out.books.accepted
-    s.past_delivered[0] += p.out.books.delivered
-    s.past_accepted[1] += p.inn.books.accepted
-    s.past_delivered[1] += p.inn.books.delivered
-    for k in range(7):
-        s.past_dropped[0][k] += p.out.books.dropped[k]
-        s.past_dropped[1][k] += p.inn.books.dropped[k]
     if p.kind == PEER_INPROC:
-        for k in range(7):
-            s.past_dropped[0][k] += p.lnk.dir[p.side].books.dropped[k]
-        s.past_accepted[0] += p.lnk.dir[p.side].books.accepted
-        s.past_delivered[0] += p.lnk.dir[p.side].books.delivered
         # From here nobody can put it into our inbox; it may be there already.
         link_leave(p.lnk, p.side)
+        link_books(p.lnk, p.side, &sent, &received)
         traffic_inbox(s)
+    else:
+        sent.dropped[DROP_PEER_GONE] += p.out.nmsgs
+        received.dropped[DROP_PEER_GONE] += p.inn.nmsgs
+    s.past_accepted[0] += sent.accepted
+    s.past_delivered[0] += sent.delivered
+    s.past_accepted[1] += received.accepted
+    s.past_delivered[1] += received.delivered
+    for k in range(DROP_REASONS):
+        s.past_dropped[0][k] += sent.dropped[k]
+        s.past_dropped[1][k] += received.dropped[k]
     peer_free(p)

@@ -229,7 +229,7 @@ def test_batches(world, link):
     got = []
     while len(got) < len(expected):
         if side_b == "impl":
-            part = pull.recv_many(100, 10.0)
+            part = pull.recv_many(100, 10_000)
             assert 1 <= len(part) <= 100
             got += [one if isinstance(one, list) else [one] for one in part]
         else:
@@ -244,8 +244,8 @@ def test_recv_many_takes_what_is_there(world):
     push, pull = world.pair(zmq.PUSH, zmq.PULL, "inproc")
     assert push.send_many([b"a", (b"b", b"c"), bytearray(b"d")]) == 3
     assert [one if isinstance(one, list) else [one] for one in pull.recv_many()] == [[b"a"], [b"b", b"c"], [b"d"]]
-    with pytest.raises(zmq.Again):
-        pull.recv_many(timeout=0)
+    assert pull.recv_many(timeout=0) == []
+    assert pull.recv_many(timeout=1) == []
     push.send_many(b"%d" % number for number in range(10))
     assert len(pull.recv_many(4)) == 4
     assert len(pull.recv_many()) == 6

@@ -1,10 +1,8 @@
-"""What libzmq calls draft: CLIENT, SERVER, RADIO, DISH, SCATTER, GATHER, DGRAM, PEER, CHANNEL, and the
+"""What libzmq calls draft: CLIENT, SERVER, RADIO, DISH, SCATTER, GATHER, PEER, CHANNEL, and the
 messages a socket makes by itself (RFC 41, 48, 49, 51, 52)."""
 
-import socket
-
 import pytest
-from support.impl import DEADLINE, TRANSPORTS, needs_draft, zmq
+from support.impl import TRANSPORTS, needs_draft, zmq
 from support.rawpeer import RawListener, RawPeer, command
 from support.waiting import Task, drain, fill, nothing, wait_blocked, wait_for
 
@@ -167,48 +165,6 @@ def test_long_group_names(world):
     joined(radio, dish, "g" * 255)
     with pytest.raises((zmq.ZMQError, ValueError)):
         dish.join("g" * 256)
-
-
-def test_radio_over_udp(world):
-    """One datagram holds one message: group length, group, body."""
-    dish = world.socket(zmq.DISH)
-    port = free_udp_port()
-    dish.bind(f"udp://127.0.0.1:{port}")
-    dish.join("TV")
-    radio = world.socket(zmq.RADIO)
-    radio.connect(f"udp://127.0.0.1:{port}")
-    joined(radio, dish, "TV")
-    radio.send(b"Friends", group="TV")
-    frame = dish.recv(copy=False)
-    assert (frame.group, frame.bytes) == ("TV", b"Friends")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
-        raw.sendto(b"\x02TVby hand", ("127.0.0.1", port))
-        assert dish.recv() == b"by hand"
-        for junk in (b"", b"\xff", b"\x05TV", b"\x02", b"\x02NO x"):
-            raw.sendto(junk, ("127.0.0.1", port))
-        raw.sendto(b"\x02TVend", ("127.0.0.1", port))
-        assert dish.recv() == b"end"
-
-
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def test_dgram(world):
-    port = free_udp_port()
-    dgram = world.socket(zmq.DGRAM)
-    dgram.bind(f"udp://127.0.0.1:{port}")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
-        raw.settimeout(DEADLINE)
-        raw.bind(("127.0.0.1", 0))
-        raw.sendto(b"hello", ("127.0.0.1", port))
-        sender, body = dgram.recv_multipart()
-        assert sender == b"127.0.0.1:%d" % raw.getsockname()[1]
-        assert body == b"hello"
-        dgram.send_multipart([sender, b"back"])
-        assert raw.recv(100) == b"back"
 
 
 # -- SCATTER and GATHER

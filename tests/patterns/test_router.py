@@ -224,8 +224,8 @@ def test_spoofed_identity(world):
     honest.connect(endpoint)
     honest.send(b"honest")
     name, _ = router.recv_multipart()
-    following = b"\0" + (int.from_bytes(name[1:], "big") + 1 & 0xFFFFFFFF).to_bytes(4, "big")
-    for spoofed in (name, following):
+    later = b"\0" + (int.from_bytes(name[1:], "big") + 1000 & 0xFFFFFFFF).to_bytes(4, "big")
+    for spoofed in (name, later):
         with RawPeer.connect(endpoint) as raw:
             raw.handshake(b"DEALER", spoofed)
             raw.send_message(b"spoof")
@@ -233,11 +233,17 @@ def test_spoofed_identity(world):
             others.connect(endpoint)
             others.send(b"marker")
             got = router.recv_multipart()
+            given = None
             while got[-1] != b"marker":
-                assert got[0] not in (name, following)
+                given = got[0]
+                assert given not in (name, later)
                 got = router.recv_multipart()
-    router.send_multipart([name, b"to the honest one"])
-    assert honest.recv() == b"to the honest one"
+            assert got[0] not in (name, later)
+            router.send_multipart([spoofed, b"to the honest one"])
+            if spoofed == name:
+                assert honest.recv() == b"to the honest one"
+            router.send_multipart([given, b"to the other"])
+            assert raw.recv_message() == [b"to the other"]
 
 
 @needs_draft

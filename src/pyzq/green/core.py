@@ -159,7 +159,7 @@ class _Socket(Socket):
         """Sleep until one of the events may have come."""
         hub = get_hub()
         waiter: Any = Waiter(hub)
-        watcher = hub.loop.io(self.fileno(), _READ)
+        watcher = hub.loop.io(self.descriptor(), _READ)
         entry = (mask, waiter)
         self._waiting.append(entry)
         watcher.start(self._look)

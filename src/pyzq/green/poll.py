@@ -28,7 +28,7 @@ def zmq_poll(sockets: Sequence[tuple[Any, int]], timeout: float | None = -1) -> 
     watchers = []
     for obj, mask in sockets:
         if isinstance(obj, _core.Socket):
-            fd, wanted = _core.Socket.get(obj, SocketOption.FD), _READ
+            fd, wanted = obj.descriptor(), _READ
         else:
             fd = obj if isinstance(obj, int) else obj.fileno()
             wanted = (_READ if mask & ~PollEvent.POLLOUT else 0) | (_WRITE if mask & PollEvent.POLLOUT else 0)
