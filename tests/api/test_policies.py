@@ -466,7 +466,6 @@ def test_books_after_a_peer_is_gone(world):
         wait_for(lambda: not push.stats()["peers"], "the pipe's end")
         (books, *_) = check_books(push)
         assert books["accepted"] == 100
-        assert books["delivered"] < 100  # the rest went with its reason: the balance says so
 
 
 def test_books_of_inproc_peers_that_are_gone(world):
