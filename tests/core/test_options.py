@@ -105,9 +105,12 @@ def test_unknown_numbers_and_types():
 
 
 def test_what_belongs_to_the_socket():
-    for name in ("RCVMORE", "FD", "EVENTS", "TYPE", "THREAD_SAFE", "LAST_ENDPOINT"):
+    for name in ("RCVMORE", "EVENTS", "TYPE", "THREAD_SAFE", "LAST_ENDPOINT"):
         for socket_type in range(21):
             assert OptionSet(socket_type).get(NUMBERS[name]) == SPECIAL
+    assert OptionSet(TYPES["PULL"]).get(NUMBERS["FD"]) == SPECIAL
+    with pytest.raises(OSError, match="FD"):
+        OptionSet(TYPES["SERVER"]).get(NUMBERS["FD"])
     assert OptionSet(TYPES["XPUB"]).get(NUMBERS["TOPICS_COUNT"]) == SPECIAL
     assert OptionSet(TYPES["SUB"]).set(NUMBERS["SUBSCRIBE"], b"") == SPECIAL
     assert OptionSet(TYPES["SUB"]).set(NUMBERS["UNSUBSCRIBE"], b"topic") == SPECIAL
