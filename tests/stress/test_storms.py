@@ -293,12 +293,15 @@ def test_proxy_under_load(world, pair):
         back.close()
 
     proxy = Task(run)
+    ended = []
 
     def serve():
         with world.socket(zmq.REP, pair[0]) as rep:
             rep.connect(back_end)
             while True:
                 parts = rep.recv_multipart()
+                if parts == [b"end"]:
+                    ended.append(rep)
                 rep.send_multipart(parts)
                 if parts == [b"end"]:
                     return
@@ -318,7 +321,7 @@ def test_proxy_under_load(world, pair):
         task.result(30)
     with world.socket(zmq.REQ) as req:
         req.connect(front_end)
-        while any(worker.is_alive() for worker in workers):
+        while len(ended) < len(workers):  # one each, in turn: one more might meet a worker that is closing
             req.send(b"end")
             assert req.recv() == b"end"
     for task in workers:
