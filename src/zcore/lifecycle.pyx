@@ -7,8 +7,8 @@ from libc.string cimport memset, strncpy
 
 from .ctx cimport ctx, ctx_reactor_left, ctx_ref
 from .dialling cimport LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_run, endpoints_stop
-from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_BEAT, TODO_BLOCKED, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
-                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_RESUME, TODO_SLOW, ept, session, sock)
+from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
+                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_MIND, ept, session, sock)
 from .errno_zmq cimport ETERM
 from .heartbeat cimport heartbeat_mind, heartbeat_slow
 from .joining cimport inproc_leave, inproc_leave_all
@@ -129,18 +129,14 @@ cdef void _take_failed(sock* s) noexcept nogil:
 cdef void _look_after(sock* s, uint32_t todo) noexcept nogil:
     """[lock] What concerns connections that live."""
     cdef session* n
-    if todo & (TODO_BLOCKED | TODO_RESUME | TODO_SLOW | TODO_BEAT):
-        n = s.sessions
-        while n != NULL:
-            if n.watch_out:
-                session_watch(n)
-            if todo & TODO_RESUME:
-                session_resume(n)
-            if todo & TODO_SLOW:
-                heartbeat_slow(n)
-            if todo & TODO_BEAT:
-                heartbeat_mind(n)
-            n = n.next
+    while s.mind != NULL:
+        n = s.mind
+        s.mind = n.mind_next
+        n.in_mind = False
+        session_watch(n)
+        session_resume(n)
+        heartbeat_slow(n)
+        heartbeat_mind(n)
     if todo & TODO_GRAVES:
         sessions_sweep(s)
 

@@ -12,15 +12,15 @@ from libc.string cimport memset
 
 from .border cimport check_signals_masked, refuse, restore_signals
 from .connection cimport READ_BUDGET
-from .engine cimport TODO_RESUME, sock
+from .engine cimport sock
 from .message cimport (MK_BLOCK, MK_OBJECT, MSG_MORE, release_drain, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_release, zmsg_share, zmsg_size)
 from .patterns cimport RECV_NONE, route_can_send, route_peek, route_pop, route_send
 from .pipe cimport part
 from .platform cimport pollfd, sigset_t, zq_load32, zq_lock, zq_ppoll, zq_unlock
 from .socket_base cimport SocketBase
-from .traffic cimport (sock_post, sock_ref, sock_unref, traffic_flush_now, traffic_inbox, traffic_settle, wakes,
-                       wakes_run)
+from .traffic cimport (sock_ref, sock_unref, traffic_flush_now, traffic_inbox, traffic_resume, traffic_settle,
+                       wakes, wakes_run)
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress, watch, watch_begin, watch_end
 
 cdef enum:
@@ -90,9 +90,7 @@ cdef int _take(sock* s, parcel* c, uint64_t* nbytes) noexcept nogil:
 
 cdef void _leave(sock* s, wakes* w) noexcept nogil:
     """[lock; let go of]"""
-    if s.r.resume:
-        s.r.resume = False
-        sock_post(s, TODO_RESUME)
+    traffic_resume(s)
     traffic_settle(s, w)
     zq_unlock(&s.lock)
     if w.n:

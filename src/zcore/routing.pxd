@@ -55,6 +55,8 @@ cdef struct peer:
     peer* ready_next
     peer* ready_prev
     peer* dirty_next
+    bint resuming         # in routing.resumed
+    peer* resume_next
     outq out
     inq inn
     conn* c               # stream: the connection, NULL while there is none
@@ -91,7 +93,7 @@ cdef struct routing:
     uint32_t slots_used
     uint32_t* free_slots
     uint32_t nfree
-    bint resume           # some peer's paused input may go on
+    peer* resumed         # stream peers whose paused input may go on
     # peers whose queues changed in this call
     peer* dirty
     # the part of an inproc message that is being looked at
@@ -136,6 +138,7 @@ cdef void routing_writable(routing* r, peer* p) noexcept nogil    # it may take 
 cdef peer* routing_choose(routing* r) noexcept nogil               # round robin: who gets the next message; NULL: none can
 cdef void routing_chosen(routing* r) noexcept nogil                # it got it: the turn passes on
 cdef void routing_dirty(routing* r, peer* p) noexcept nogil       # its queue changed
+cdef void routing_resume(routing* r, peer* p) noexcept nogil      # its input has sunk below half of the mark
 
 cdef peer* routing_find(routing* r, const uint8_t* id, size_t n) noexcept nogil
 cdef int routing_name(routing* r, peer* p, const uint8_t* id, size_t n) noexcept nogil   # -EEXIST: taken

@@ -7,6 +7,7 @@ from libc.string cimport memcpy, memset, strlen, strncpy
 
 from .buffer cimport READ_ROOM
 from .connection cimport WIRE_RAW, conn_free, conn_init, conn_pending, conn_start_traffic
+from .descriptors cimport fd_close
 from .endpoint cimport TRANSPORT_TCP
 from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, ept, session, sock
 from .handshake cimport handshake_init, handshake_input, handshake_output, handshake_sent, handshake_trim
@@ -40,9 +41,6 @@ cdef extern from "<sys/socket.h>" nogil:
     int shutdown(int fd, int how)
     int MSG_DONTWAIT, SHUT_WR
 
-cdef extern from "<unistd.h>" nogil:
-    int close(int fd)
-
 cdef extern from *:
     """
     #ifndef MSG_NOSIGNAL
@@ -63,7 +61,7 @@ cdef void _release(session* n) noexcept nogil:
     for _k in range(64):
         if recv(n.c.fd, scrap, sizeof(scrap), MSG_DONTWAIT) <= 0:
             break
-    close(n.c.fd)
+    fd_close(n.c.fd)
     conn_free(&n.c)
     free(n.early)
     free(n.self_meta)
@@ -226,7 +224,7 @@ cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint acc
     cdef int rc = 0
     cdef int64_t limit
     if n == NULL:
-        close(fd)
+        fd_close(fd)
         return -ENOMEM
     conn_init(&n.c, fd)
     n.s = s
@@ -526,6 +524,12 @@ cdef bint session_close(session* n) noexcept nogil:
             at = &at[0].flush_next
         at[0] = n.flush_next
         n.in_flush = False
+    if n.in_mind:
+        at = &s.mind
+        while at[0] != n:
+            at = &at[0].mind_next
+        at[0] = n.mind_next
+        n.in_mind = False
     if n.prev != NULL:
         n.prev.next = n.next
     else:

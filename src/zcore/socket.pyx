@@ -541,7 +541,7 @@ cdef class Socket(SocketBase):
             raise
         if (s.signal_open or zq_load32(&s.waiters)) and (s.r.current != NULL or s.r.ready != NULL):
             sock_wake(s)          # there may be something for those who still wait, or who look at FD
-        if s.r.dirty != NULL or s.r.resume:
+        if s.r.dirty != NULL or s.r.resumed != NULL:
             sock_settle(s)
         else:
             zq_unlock(&s.lock)

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .border cimport check_signals_masked, fail, fail_text, lock_py, refuse, restore_signals
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
-from .engine cimport TODO_RESUME, ept, sock
+from .engine cimport ept, sock
 from .errno_zmq cimport ENOTSUP
 from .lifecycle cimport sock_close, sock_export_fd, sock_new, sock_signal_seen
 from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, LIMIT_OF_OPTION, POLICY_BLOCK, POLICY_DISCONNECT,
@@ -23,7 +23,8 @@ from .pubsub cimport fanout_manual, own_group, own_subscribe
 from .routing cimport peer, routing_by_serial, routing_dirty
 from .peers cimport peer_limits
 from .subscriptions cimport fantree_topics, subtree_count
-from .traffic cimport sock_post, sock_ref, sock_unref, traffic_heavy, traffic_inbox, traffic_settle, wakes, wakes_run
+from .traffic cimport (sock_ref, sock_unref, traffic_heavy, traffic_inbox, traffic_resume, traffic_settle, wakes,
+                       wakes_run)
 from .waiting cimport wait_one, wait_progress, wait_spin
 from .zmtp cimport TYPE_PAIR, TYPE_PEER
 
@@ -48,9 +49,7 @@ cdef extern from *:
 cdef void sock_settle(sock* s) noexcept:
     """[lock, taken; let go of here] Act on what the call did, then wake whom it concerns."""
     cdef wakes w
-    if s.r.resume:
-        s.r.resume = False
-        sock_post(s, TODO_RESUME)
+    traffic_resume(s)
     if s.r.dirty == NULL:
         zq_unlock(&s.lock)
         return

@@ -8,7 +8,7 @@ from libc.stdlib cimport free
 from .connection cimport (WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read, conn_read_begin,
                           conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_SLOW, session, sock
+from .engine cimport TODO_FAILED, TODO_FLUSH, TODO_MIND, session, sock
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport EAGER, WRAP_REQ, route_peek
@@ -55,6 +55,24 @@ cdef void sock_post(sock* s, uint32_t bits) noexcept nogil:
     zq_or32(&s.todo, bits)
     if s.rx != NULL:
         reactor_post(s.rx, &s.job)
+
+
+cdef void traffic_mind(sock* s, session* n) noexcept nogil:
+    if not n.in_mind:
+        n.in_mind = True
+        n.mind_next = s.mind
+        s.mind = n
+    sock_post(s, TODO_MIND)
+
+
+cdef void traffic_resume(sock* s) noexcept nogil:
+    cdef peer* p
+    while s.r.resumed != NULL:
+        p = s.r.resumed
+        s.r.resumed = p.resume_next
+        p.resuming = False
+        if p.c != NULL:
+            traffic_mind(s, <session*>p.c)
 
 
 cdef bint sock_wants_wake(sock* s) noexcept nogil:
@@ -187,7 +205,7 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
             rc = -71      # EPROTO: a malformed command ends the connection, behind what came before it
             continue
         if kind == COMMAND_PING and n.c.peer_ttl:
-            sock_post(s, TODO_BEAT)
+            traffic_mind(s, n)
         if s.row.traits & EAGER:
             if kind == COMMAND_SUBSCRIBE or kind == COMMAND_CANCEL:
                 if s.type != TYPE_RADIO:
@@ -270,7 +288,7 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
     if rc == WRITE_FULL:
         n.c.blocked = True
         n.watch_out = True
-        sock_post(s, TODO_BLOCKED)
+        traffic_mind(s, n)
     elif rc < 0:
         session_failed(s, n, rc)
     if n.p.out.nmsgs == 0:
@@ -341,7 +359,7 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             continue
         if p.out.behind == BEHIND_MET:
             p.out.behind = BEHIND_TOLD
-            sock_post(s, TODO_SLOW)
+            traffic_mind(s, n)
         if n.c.blocked:
             continue
         if p.out.q.unsent < GATHER_FULL:
