@@ -27,8 +27,8 @@ for round in range(60):
     push.close()
     ctx.term()
 import os
-names = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")] if os.path.exists("/proc/self/task") else [""]
-assert len(names) == 1, names
+if os.path.exists("/proc/self/task"):
+    assert len(os.listdir("/proc/self/task")) == 1
 print("good")
 """)
     assert "good" in out
