@@ -377,6 +377,8 @@ cdef int inq_got(inq* i, size_t n) noexcept nogil:
             if fh.flags & MSG_COMMAND and fh.size > BIG_FRAME:
                 return -EPROTO
             return 0
+        if i.b.cap - i.b.walk < REF_RECORD:
+            return 0          # the record that will stand here is longer than the header: the next turn makes room
         have -= h
         cap = BIG_FIRST if have * 2 < BIG_FIRST else have * 2
         if cap > fh.size:
