@@ -78,7 +78,7 @@ cdef void peer_inject(sock* s, peer* p, const uint8_t* data, size_t n) noexcept 
         elif not s.row.traits & EAGER:
             routing_readable(&s.r, p)
         return
-    if inq_room(&p.inn, n + READ_ROOM) < 0:
+    if p.inn.in_message or inq_room(&p.inn, n + READ_ROOM) < 0:
         return
     if inq_append_frame(&p.inn, 0, data, n) == 0:
         inq_publish(&p.inn)

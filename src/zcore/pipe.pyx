@@ -406,6 +406,8 @@ cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) 
     cdef uint8_t* p
     cdef size_t cap
     cdef block* b
+    if i.big != NULL or i.b.walk != i.b.tail:
+        return -EAGAIN        # within a frame
     if i.max_size >= 0 and n > <size_t>i.max_size:
         return -EMSGSIZE
     if n >= BIG_FRAME:

@@ -390,16 +390,13 @@ cdef int _attach_locked(session* n) noexcept nogil:
         if rc == -EEXIST and fresh:
             _unmake(s, p)
             return rc
-    if rc == 0 and n.c.wire != WIRE_RAW:
-        early = conn_start_traffic(&n.c, &p.inn, n.early, n.early_len)
-        if early == -ENOMEM:
-            rc = early        # any other fault ends the connection behind the messages that came before it
     if rc == 0:
         rc = _into_set(s, n)
     if rc < 0:
         if fresh:
             _unmake(s, p)
         return rc
+    # From here nothing fails: what the peer has sent already is in its queue, and would be there twice with the next try.
     p.endpoint = n.e
     meta_unref(p.facts)
     p.facts = n.c.facts
@@ -417,10 +414,11 @@ cdef int _attach_locked(session* n) noexcept nogil:
         if s.opt.stream_notify and s.type == TYPE_STREAM:
             peer_inject(s, p, <const uint8_t*>b"", 0)
     else:
+        if s.type == TYPE_ROUTER and s.opt.router_notify & 1:
+            peer_inject(s, p, <const uint8_t*>b"", 0)     # before its traffic, which may end within a message
+        early = conn_start_traffic(&n.c, &p.inn, n.early, n.early_len)      # a fault ends it behind what came before
         if s.row.traits & EAGER and n.c.dialect == ZMTP_1_0:
             fanout_subscription(&s.r, p, <const uint8_t*>b"", 0, False)     # such a subscriber filters by itself
-        if s.type == TYPE_ROUTER and s.opt.router_notify & 1:
-            peer_inject(s, p, <const uint8_t*>b"", 0)
         peer_greet(s, p)
         p.said_hello = True
     traffic_commit(s, n, early)

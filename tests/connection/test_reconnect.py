@@ -6,7 +6,7 @@ import time
 import pytest
 from support.adversary import Adversary
 from support.impl import needs_draft, needs_stock, ours_only, zmq
-from support.rawpeer import RawListener, RawPeer, greeting, ready
+from support.rawpeer import RawListener, RawPeer, greeting, message, ready
 from support.waiting import Task, Watch, drain, nothing, sync, wait_for
 from support.world import free_port
 
@@ -376,3 +376,33 @@ def test_server_forgets_a_client_whose_line_was_cut(world):
         frame = server.recv(copy=False)
         assert frame.bytes == b"two"
         assert frame.routing_id != first
+
+
+@ours_only
+def test_what_came_with_a_connection_that_could_not_be_kept_is_forgotten(world, remote):
+    """No descriptor is left for what a socket's first connection needs: the next try begins with nothing behind it."""
+    client = remote(own=True)
+    with RawListener() as listener:
+        client.run(
+            "import os, resource\n"
+            "ctx = zmq.Context()\n"
+            "other, dealer = ctx.socket(zmq.PULL), ctx.socket(zmq.DEALER)\n"
+            "other.bind('tcp://127.0.0.1:*')\n"  # the context's thread has what it needs
+            "dealer.rcvtimeo, dealer.reconnect_ivl = 10_000, 10\n"
+            "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+            "free = os.dup(0)\n"
+            "os.close(free)\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))\n"
+            f"dealer.connect({listener.endpoint!r})\n"
+        )
+        raw = listener.accept()
+        raw.send(greeting())
+        raw.recv_greeting()
+        raw.recv_ready()
+        raw.send(ready(b"DEALER") + message(b"first") + message(b"cut")[:3])
+        raw.wait_closed()
+        client.run("resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))")
+        raw = listener.accept()
+        raw.handshake(b"DEALER")
+        raw.send_message(b"second")
+        assert client.eval("dealer.recv()") == b"second"
