@@ -411,6 +411,7 @@ cdef int _attach_locked(session* n) noexcept nogil:
         n.e.state = EPT_CONNECTED
         n.e.p = p
     if n.c.wire == WIRE_RAW:
+        p.inn.max_size = -1       # a read is no message of the peer's: MAXMSGSIZE has nothing to judge
         if s.opt.stream_notify and s.type == TYPE_STREAM:
             peer_inject(s, p, <const uint8_t*>b"", 0)
     else:
