@@ -465,13 +465,14 @@ cdef bint peer_has_input(routing* r, peer* p) noexcept nogil:
     return (r.holding and r.held_from == p) or link_waiting(p.lnk, p.side) != 0
 
 
-cdef void peer_skip(routing* r, peer* p) noexcept nogil:
+cdef bint peer_skip(routing* r, peer* p) noexcept nogil:
     cdef part at
     while peer_peek(r, p, &at):
         peer_pop(r, p, &at, False)
         if not at.flags & MSG_MORE:
-            break
-    peer_filtered(p)
+            peer_filtered(p)
+            return True
+    return False
 
 
 cdef void peer_filtered(peer* p) noexcept nogil:
