@@ -68,16 +68,18 @@ def test_req_survives_a_restart(world, remote):
     """The question asked while nobody is there is answered by the server that comes back."""
     port = free_port()
     req = world.socket(zmq.REQ, RECONNECT_IVL=10, REQ_RELAXED=1, REQ_CORRELATE=1)
-    req.connect(f"tcp://127.0.0.1:{port}")
-    for life in range(3):
-        server = remote()
-        req.send(b"question %d" % life)
-        server.run(
-            "ctx = zmq.Context(); rep = ctx.socket(zmq.REP); rep.rcvtimeo = 10000; "
-            f"rep.bind('tcp://127.0.0.1:{port}'); rep.send(b'answer to ' + rep.recv())"
-        )
-        assert req.recv() == b"answer to question %d" % life
-        server.kill()
+    with Watch(req, int(zmq.EVENT_DISCONNECTED)) as watch:
+        req.connect(f"tcp://127.0.0.1:{port}")
+        for life in range(3):
+            server = remote()
+            req.send(b"question %d" % life)
+            server.run(
+                "ctx = zmq.Context(); rep = ctx.socket(zmq.REP); rep.rcvtimeo = 10000; "
+                f"rep.bind('tcp://127.0.0.1:{port}'); rep.send(b'answer to ' + rep.recv())"
+            )
+            assert req.recv() == b"answer to question %d" % life
+            server.kill()
+            watch.wait(zmq.EVENT_DISCONNECTED)
 
 
 def test_queue_survives_the_connection(world):
