@@ -8,15 +8,15 @@ from .ctx cimport ctx_name, ctx_name_trim, inproc_name
 from .engine cimport EPT_RUNNING, ept, sock
 from .epts cimport ept_free, ept_last, ept_link, ept_listed, ept_unlink
 from .inproc cimport link, link_limits, link_new, link_ref
-from .limits cimport limits
+from .limits cimport DROP_CLOSED, limits
 from .patterns cimport EAGER, ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
-from .peers cimport peer_farewell, peer_greet, peer_make, sock_limits
+from .peers cimport peer_gone, peer_greet, peer_make, sock_limits
 from .platform cimport zq_lock, zq_unlock
-from .pubsub cimport fanout_take
 from .routing cimport (NEWS_GONE, NEWS_READABLE, PEER_INPROC, peer, peer_free, routing_add, routing_dirty,
                        routing_find, routing_name, routing_name_generated, routing_readable, routing_remove,
                        routing_writable)
-from .traffic cimport peer_notify, sock_ref, sock_unref, sock_wake, traffic_inbox, traffic_settle, wakes, wakes_run
+from .traffic cimport (peer_notify, sock_ref, sock_unref, sock_wake, traffic_hear, traffic_inbox, traffic_settle, wakes,
+                       wakes_run)
 
 cdef struct link_side:    # what the bound side has to say before it is joined
     limits sending
@@ -68,10 +68,7 @@ cdef void _arrive(sock* s, peer* p) noexcept nogil:
     """[lock] An inproc peer whose link is whole: it is greeted, and what it has sent already is seen."""
     peer_greet(s, p)
     routing_writable(&s.r, p)
-    if s.row.traits & EAGER:
-        fanout_take(&s.r, p)
-    else:
-        routing_readable(&s.r, p)
+    traffic_hear(s, p)
     routing_dirty(&s.r, p)
 
 
@@ -285,11 +282,8 @@ cdef void _part(sock* s, peer* p, wakes* w) noexcept nogil:
     """[lock] Leave an inproc peer: the other side is told, and reads on what we have sent."""
     if p.gone:
         return
-    p.gone = True
-    if s.row.traits & EAGER:
-        peer_farewell(s, p)
+    peer_gone(s, p, DROP_CLOSED)
     peer_notify(p, NEWS_GONE | NEWS_READABLE, w)
-    routing_dirty(&s.r, p)
 
 
 cdef void inproc_leave(sock* s, ept* only) noexcept nogil:
@@ -315,6 +309,8 @@ cdef void inproc_leave_all(sock* s) noexcept nogil:
     while e != NULL:
         following = e.next
         if not e.stream:
+            if e.p != NULL:
+                e.p.endpoint = NULL
             ept_unlink(s, e)
             e.next = mine
             mine = e

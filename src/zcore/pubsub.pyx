@@ -64,11 +64,11 @@ cdef int _deliver(routing* r, const uint32_t* slots, size_t count, zmsg* parts, 
     if r.opt.xpub_nodrop or r.nodrop:
         for k in range(count):
             p = r.slots[slots[k]]
-            if p != NULL and not p.gone and p.usable and not peer_room(p):
+            if p != NULL and p.usable and not peer_room(p):
                 return -EAGAIN
     for k in range(count):
         p = r.slots[slots[k]]
-        if p == NULL or p.gone or not p.usable:
+        if p == NULL or not p.usable:
             continue
         rc = _give(r, p, parts, n, gil, k + 1 == count)
         if rc == -EAGAIN:
@@ -417,10 +417,10 @@ cdef int upstream_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept n
                     return rc
         return 0
     for i in range(r.npeers):
-        if not r.peers[i].gone and peer_blocks(r.peers[i]) and not peer_room(r.peers[i]):
+        if r.peers[i].usable and peer_blocks(r.peers[i]) and not peer_room(r.peers[i]):
             return -EAGAIN
     for i in range(r.npeers):
-        if r.peers[i].gone:
+        if not r.peers[i].usable:
             continue
         rc = _give(r, r.peers[i], parts, n, gil, False)
         if rc == -EAGAIN:

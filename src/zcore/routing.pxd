@@ -35,7 +35,7 @@ cdef struct peer:
     uint8_t kind
     bint attached         # in the lists of its socket
     bint gone             # nothing more will come: freed when its input has been taken
-    bint usable           # messages may be queued for it (IMMEDIATE: only while it is connected)
+    bint usable           # messages may be queued for it: neither leaving nor gone
     bint close_wanted     # the pattern wants the connection closed
     bint leaving          # nothing is put into its queue any more; it goes when that is empty
     bint in_ready         # in the fair queue

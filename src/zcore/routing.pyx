@@ -381,21 +381,23 @@ cdef peer* routing_by_serial(routing* r, uint32_t serial) noexcept nogil:
 # --- one peer's queues, of either kind -------------------------------------------------------------------
 
 cdef bint peer_room(peer* p) noexcept nogil:
+    if not p.usable:
+        return False
     if p.kind == PEER_INPROC:
         return link_room(p.lnk, p.side)
-    return p.usable and outq_room(&p.out)
+    return outq_room(&p.out)
 
 
 cdef int peer_put(routing* r, peer* p, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
     cdef bint wake
     cdef int rc
+    if not p.usable:
+        return -EAGAIN
     if p.kind == PEER_INPROC:
         rc = link_put(p.lnk, p.side, pre, npre, parts, n, False, &wake)
         if rc == -EPIPE:
             r.dropped[DROP_PEER_GONE] += 1
             return 1
-    elif not p.usable:
-        return -EAGAIN
     else:
         rc = outq_put(&p.out, pre, npre, parts, n)
         if p.out.behind == BEHIND_MET:

@@ -20,8 +20,8 @@ from .monitor cimport (EVENT_ACCEPTED, EVENT_CONNECTED, EVENT_DISCONNECTED, EVEN
                        EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED,
                        monitor_emit)
 from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER
-from .peers cimport peer_farewell, peer_greet, peer_inject, peer_leave, peer_make
-from .pipe cimport inq_reset, inq_room, outq_clear, outq_drop_control, outq_rewind
+from .peers cimport peer_farewell, peer_gone, peer_greet, peer_inject, peer_leave, peer_make
+from .pipe cimport inq_reset, inq_room, outq_drop_control, outq_rewind
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .poller cimport POLLER_DEFAULT, poller_add, poller_del, poller_open
 from .pubsub cimport fanout_subscription
@@ -552,13 +552,8 @@ cdef bint session_close(session* n) noexcept nogil:
             if s.opt.hiccup_msg.size and (s.type == TYPE_DEALER or s.type == TYPE_CLIENT or s.type == TYPE_PEER):
                 peer_inject(s, p, s.opt.hiccup_msg.data, s.opt.hiccup_msg.size)
         else:
-            if n.e != NULL and n.e.p == p:
-                n.e.p = NULL
             peer_farewell(s, p)
-            outq_clear(&p.out, DROP_PEER_GONE)
-            p.gone = True
-            p.endpoint = NULL
-            routing_dirty(&s.r, p)
+            peer_gone(s, p, DROP_PEER_GONE)
     if n.e != NULL and n.e.live == n:
         n.e.live = NULL
     # A thread may be about to look at what its poll of the set said: memory and number stay until it has left.
