@@ -9,9 +9,9 @@ from .inproc cimport link_take
 from .limits cimport DROP_MEMORY
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_move, zmsg_release, zmsg_share, zmsg_size)
-from .pipe cimport borrows, inq_peek, inq_pop, part
+from .pipe cimport borrows, inq_peek, part
 from .ring cimport msgring_at, msgring_count, msgring_pop, msgring_reserve, msgring_slot
-from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_put, peer_put_control, peer_refuse,
+from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_pop, peer_put, peer_put_control, peer_refuse,
                        peer_room, routing, routing_dirty)
 from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked,
                              fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, subtree_add,
@@ -234,7 +234,7 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
     while inq_peek(&p.inn, &at):
         if r.type != TYPE_RADIO and _is_subscription(r, at.data, at.size, first):
             fanout_subscription(r, p, at.data + 1, at.size - 1, at.data[0] == 0)
-            inq_pop(&p.inn, &at, False)
+            peer_pop(r, p, &at, False)
         elif r.type == TYPE_XPUB:
             zmsg_init(&m)
             if at.kind == MK_BLOCK:
@@ -245,10 +245,10 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
             elif zmsg_copy_bytes(&m, at.data, at.size) < 0:
                 m.kind = MK_EMPTY
             m.flags = at.flags & MSG_MORE
-            inq_pop(&p.inn, &at, True)
+            peer_pop(r, p, &at, True)
             _up_part(r, &m)
         else:
-            inq_pop(&p.inn, &at, False)
+            peer_pop(r, p, &at, False)
             if not at.flags & MSG_MORE:
                 peer_filtered(p)
         first = not at.flags & MSG_MORE
