@@ -14,12 +14,12 @@ from .limits cimport DROP_CLOSED
 from .listener cimport (ACCEPT_DONE, ACCEPT_LATER, ACCEPT_NEXT, ACCEPT_NONE, accept_verdict, accepted,
                         listener_accept, listener_close)
 from .monitor cimport EVENT_ACCEPT_FAILED, EVENT_CLOSED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, monitor_emit
-from .pipe cimport outq_clear
+from .peers cimport peer_gone
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .reactor cimport (POLL_IN, POLL_OUT, handle, handle_init, handle_remove, handle_set, timer, timer_cancel,
                        timer_init, timer_set)
 from .resolver cimport resolve_cancel, resolve_result, resolve_start
-from .routing cimport peer, routing_dirty
+from .routing cimport peer
 from .sessions cimport session_leave, session_open
 from .stream cimport WANT_IN, WANT_OUT, peer_facts, stream_facts
 from .traffic cimport sock_post, sock_wake, traffic_settle, wakes, wakes_run
@@ -207,12 +207,19 @@ cdef void _stop(ept* e) noexcept nogil:
         e.asking = NULL
 
 
+cdef void _drop_peer(ept* e, int reason) noexcept nogil:
+    """[lock] Nobody will connect any more on behalf of its peer, which stayed for that."""
+    cdef peer* p = e.p
+    e.p = NULL
+    if p != NULL and p.c == NULL:
+        peer_gone(e.s, p, reason)
+
+
 cdef void _end(ept* e) noexcept nogil:
     """Unbound or disconnected: its connections end, its peer goes, it is freed."""
     cdef sock* s = e.s
     cdef session* n
     cdef wakes w
-    cdef peer* p
     cdef int fd = e.l.fd
     cdef int64_t due
     w.n = 0
@@ -230,13 +237,7 @@ cdef void _end(ept* e) noexcept nogil:
                 n.p.endpoint = NULL
             session_leave(n, due if e.bound else 0)
         n = n.next
-    p = e.p
-    if p != NULL and p.c == NULL:
-        outq_clear(&p.out, DROP_CLOSED)
-        p.gone = True
-        p.endpoint = NULL
-        routing_dirty(&s.r, p)
-    e.p = NULL
+    _drop_peer(e, DROP_CLOSED)
     ept_unlink(s, e)
     traffic_settle(s, &w)
     sock_wake(s)

@@ -13,7 +13,7 @@ from .pipe cimport (BEHIND_MET, inq_bytes, inq_free, inq_peek, inq_pop, inq_read
                     outq_room)
 from .platform cimport zq_now_ns
 from .ring cimport LEN_CONTROL, msgring_free
-from .subscriptions cimport fantree_free, fantree_init, subtree_free, subtree_init
+from .subscriptions cimport fantree_free, fantree_init, fantree_remove_slot, subtree_free, subtree_init
 from .zmtp cimport put_subscribe
 
 
@@ -167,6 +167,7 @@ cdef void routing_remove(routing* r, peer* p) noexcept nogil:
     last.index = p.index
     routing_unready(r, p)
     routing_unname(r, p)
+    fantree_remove_slot(&r.fans, p.slot, NULL, NULL)      # whoever gets the slot next begins with no subscription
     r.slots[p.slot] = NULL
     r.free_slots[r.nfree] = p.slot
     r.nfree += 1
