@@ -10,7 +10,7 @@ from .connecter cimport (CONNECT_FAILED, CONNECT_NAMING, CONNECT_OPEN, connect_w
                          connecter_reset, connecter_resolved, connecter_step, connecter_take_fd)
 from .engine cimport EPT_FAILED, EPT_NEW, EPT_RUNNING, EPT_STOPPING, EPT_WAITING, TODO_ENDPOINTS, ept, session, sock
 from .epts cimport ept_free, ept_unlink
-from .limits cimport DROP_CLOSED
+from .limits cimport DROP_CLOSED, DROP_PEER_GONE
 from .listener cimport (ACCEPT_DONE, ACCEPT_LATER, ACCEPT_NEXT, ACCEPT_NONE, accept_verdict, accepted,
                         listener_accept, listener_close)
 from .monitor cimport EVENT_ACCEPT_FAILED, EVENT_CLOSED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, monitor_emit
@@ -145,6 +145,28 @@ cdef void _on_leave(timer* t, int64_t now) noexcept nogil:
     endpoints_run(s)
 
 
+cdef void _drop_peer(ept* e, int reason) noexcept nogil:
+    """[lock] Nobody will connect any more on behalf of its peer, which stayed for that."""
+    cdef peer* p = e.p
+    e.p = NULL
+    if p != NULL and p.c == NULL:
+        peer_gone(e.s, p, reason)
+
+
+cdef void _give_up(ept* e) noexcept nogil:
+    cdef sock* s = e.s
+    cdef wakes w
+    w.n = 0
+    zq_lock(&s.lock)
+    e.state = EPT_STOPPING if e.leaving else EPT_FAILED
+    _drop_peer(e, DROP_PEER_GONE)
+    traffic_settle(s, &w)
+    sock_wake(s)
+    zq_unlock(&s.lock)
+    wakes_run(&w)
+    sock_post(s, TODO_ENDPOINTS)
+
+
 cdef void endpoint_lost(ept* e, int how) noexcept nogil:
     cdef sock* s = e.s
     cdef int64_t ns
@@ -171,8 +193,7 @@ cdef void endpoint_lost(ept* e, int how) noexcept nogil:
     connecter_reset(&e.dial)
     ns = backoff_next(&e.back, s.opt.reconnect_ivl, s.opt.reconnect_ivl_max)
     if give_up or ns < 0:
-        e.state = EPT_STOPPING if e.leaving else EPT_FAILED
-        sock_post(s, TODO_ENDPOINTS)
+        _give_up(e)
         return
     e.state = EPT_WAITING
     e.delayed = False
@@ -205,14 +226,6 @@ cdef void _stop(ept* e) noexcept nogil:
     if e.asking != NULL:
         resolve_cancel(e.asking)
         e.asking = NULL
-
-
-cdef void _drop_peer(ept* e, int reason) noexcept nogil:
-    """[lock] Nobody will connect any more on behalf of its peer, which stayed for that."""
-    cdef peer* p = e.p
-    e.p = NULL
-    if p != NULL and p.c == NULL:
-        peer_gone(e.s, p, reason)
 
 
 cdef void _end(ept* e) noexcept nogil:

@@ -252,6 +252,43 @@ def test_reconnect_stop(world, how):
             listener.accept(0.2)
 
 
+@ours_only
+@pytest.mark.parametrize("how", ["interval off", "refused", "handshake"])
+def test_what_is_given_up_gets_no_messages(world, how):
+    """It leaves the round, what it was sent is in the books, and nothing waits for it at the end."""
+    options = {
+        "interval off": {"RECONNECT_IVL": -1},
+        "refused": {"RECONNECT_STOP": int(zmq.RECONNECT_STOP_CONN_REFUSED)},
+        "handshake": {"RECONNECT_STOP": int(zmq.RECONNECT_STOP_HANDSHAKE_FAILED)},
+    }
+    context = world.new_context()
+    push = world.socket(zmq.PUSH, context=context, LINGER=-1, **options[how])
+    with RawListener() as listener:
+        if how == "refused":
+            listener.stream.close()
+        push.connect(listener.endpoint)
+        push.send(b"for nobody")
+        if how == "interval off":
+            raw = listener.accept()
+            raw.handshake(b"PULL")
+            assert raw.recv_message() == [b"for nobody"]
+            raw.close()
+        elif how == "handshake":
+            listener.accept().send(greeting(mechanism=b"PLAIN"))
+        wait_for(lambda: not push.stats()["peers"], "giving up")
+        books = push.stats()["send"]
+        assert (books["accepted"], books["queued"]) == (1, 0)
+        assert books["dropped"] == ({} if how == "interval off" else {"peer_gone": 1})
+        pull = world.socket(zmq.PULL)
+        push.connect(world.bind(pull, "tcp"))
+        for number in range(6):
+            push.send(b"%d" % number)
+        assert [pull.recv() for _ in range(6)] == [b"%d" % number for number in range(6)]
+        push.disconnect(listener.endpoint)
+        push.close()
+        Task(context.term).result()
+
+
 def nothing_more(watch, event, seconds=0.2):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
