@@ -2,11 +2,11 @@
 
 from libc.errno cimport EADDRINUSE, ECONNABORTED, ENOMEM
 from libc.stdint cimport uint32_t, uint8_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strlen
 
 from .ctx cimport ctx_name, ctx_name_trim, inproc_name
 from .engine cimport EPT_RUNNING, ept, sock
-from .epts cimport ept_free, ept_last, ept_link, ept_listed, ept_unlink
+from .epts cimport ept_free, ept_is, ept_last, ept_link, ept_listed, ept_unlink
 from .inproc cimport link, link_limits, link_new, link_ref
 from .limits cimport DROP_CLOSED, limits
 from .patterns cimport EAGER, ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
@@ -205,6 +205,18 @@ cdef int inproc_bind(sock* s, ept* e) noexcept nogil:
     return 0 if rc == -ENOMEM and waiting != NULL else rc
 
 
+cdef void _forget_dead(sock* s, ept* e) noexcept nogil:
+    """[lock] Of earlier connects to the same name, those whose other side has gone: nothing will come of them."""
+    cdef ept* old = s.epts
+    cdef ept* following
+    while old != NULL:
+        following = old.next
+        if not old.bound and not old.stream and old.p == NULL and ept_is(old, e.name, strlen(e.name)):
+            ept_unlink(s, old)
+            ept_free(old)
+        old = following
+
+
 cdef int inproc_connect(sock* s, ept* e) noexcept nogil:
     cdef inproc_name* entry
     cdef sock* other = NULL
@@ -237,6 +249,7 @@ cdef int inproc_connect(sock* s, ept* e) noexcept nogil:
             peer_free(p)
         zq_unlock(&s.lock)
         return rc
+    _forget_dead(s, e)
     p.endpoint = e
     p.lnk.ends[0] = p
     p.lnk.ends[1] = &_nobody

@@ -479,6 +479,57 @@ def test_inproc_name_is_free_after_close(world):
         push.close()
 
 
+@pytest.mark.parametrize(
+    ("kind", "peer"), [("DEALER", "DEALER"), ("REQ", "REP"), ("SUB", "PUB"), ("PUB", "SUB"), ("PUSH", "PULL")]
+)
+def test_connecting_anew_over_inproc_when_the_other_side_has_gone(world, kind, peer):
+    made = world.socket(getattr(zmq, kind))
+    for _ in range(3):
+        other = world.socket(getattr(zmq, peer))
+        for one in (made, other):
+            if one.type == zmq.SUB:
+                one.set(int(zmq.SUBSCRIBE), b"")
+        wait_for(lambda one=other: can_bind(one, "inproc://again"), "the name being free")
+        made.connect("inproc://again")
+        sender, receiver = (other, made) if kind == "SUB" else (made, other)
+        assert sender.poll(10_000, int(zmq.POLLOUT))
+        if "PUB" in (kind, peer):
+            wait_for(lambda one=sender, two=receiver: one.send(b"x") or two.poll(5), "a message")
+        else:
+            sender.send(b"x")
+        assert receiver.recv() == b"x"
+        if kind == "REQ":
+            other.send(b"reply")
+            assert made.recv() == b"reply"
+        other.close()
+        if kind == "SUB":
+            drain(made)
+
+
+@pytest.mark.parametrize("kind", ["DEALER", "PUSH"])
+@pytest.mark.parametrize("transport", ["inproc", "tcp"])
+def test_disconnect_undoes_every_connect_to_the_name(world, transport, kind):
+    router = world.socket(zmq.PULL if kind == "PUSH" else zmq.ROUTER)
+    endpoint = world.bind(router, transport)
+    made = world.socket(getattr(zmq, kind))
+    made.connect(endpoint)
+    made.connect(endpoint)
+    made.disconnect(endpoint)
+    wait_for(lambda: not made.poll(0, int(zmq.POLLOUT)), "the pipes' end")
+    refused(made.disconnect, endpoint, errno=system.ENOENT)
+
+
+def test_every_connect_over_inproc_makes_a_pipe(world):
+    """As in libzmq, where only the network's endpoints are connected once."""
+    router, dealer = world.socket(zmq.ROUTER), world.socket(zmq.DEALER)
+    endpoint = world.bind(router, "inproc")
+    dealer.connect(endpoint)
+    dealer.connect(endpoint)
+    for _ in range(4):
+        dealer.send(b"x")
+    assert len({router.recv_multipart()[0] for _ in range(4)}) == 2
+
+
 def test_bind_to_random_port(world):
     pull = world.socket(zmq.PULL)
     port = pull.bind_to_random_port("tcp://127.0.0.1", min_port=20000, max_port=60000, max_tries=50)
