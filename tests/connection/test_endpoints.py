@@ -2,13 +2,16 @@
 
 import errno as system
 import os
+import random
 import socket
 import stat
+import sys
+import threading
 
 import pytest
 from support.impl import OURS, TRANSPORTS, ours_only, zmq
 from support.rawpeer import RawListener, RawPeer
-from support.waiting import Watch, drain, nothing, wait_for
+from support.waiting import Task, Watch, drain, nothing, wait_for
 from support.world import free_port, last_endpoint, port_of
 
 
@@ -504,6 +507,43 @@ def test_connecting_anew_over_inproc_when_the_other_side_has_gone(world, kind, p
         other.close()
         if kind == "SUB":
             drain(made)
+
+
+@ours_only
+def test_who_waits_for_a_name_outlives_a_socket_closed_while_it_binds(world):
+    """Connections it came together with are gone; all the others wait on, for the next who binds."""
+    chance = random.Random(27)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            address = world.address("inproc")
+            push, first, second = (world.socket(kind) for kind in (zmq.PUSH, zmq.PULL, zmq.PULL))
+            for _ in range(100):
+                push.connect(address)
+            gate = threading.Barrier(2)
+
+            def close(gate=gate, first=first, spins=chance.randrange(2000)):
+                gate.wait()
+                for _ in range(spins):
+                    pass
+                first.close()
+
+            closing = Task(close)
+            gate.wait()
+            try:
+                first.bind(address)
+            except zmq.ZMQError:
+                pass  # it was closed already
+            closing.result()
+            push.poll(0, int(zmq.POLLOUT))
+            waiting = [one["connected"] for one in push.stats()["peers"]]
+            second.bind(address)
+            assert [one["connected"] for one in second.stats()["peers"]] == waiting
+            push.close()
+            second.close()
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("kind", ["DEALER", "PUSH"])
