@@ -8,7 +8,7 @@ from libc.string cimport memset, strncpy
 from .ctx cimport ctx, ctx_reactor_left, ctx_ref
 from .dialling cimport LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_run, endpoints_stop
 from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
-                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_MIND, ept, session, sock)
+                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, ept, session, sock)
 from .errno_zmq cimport ETERM
 from .heartbeat cimport heartbeat_mind, heartbeat_slow
 from .joining cimport inproc_leave, inproc_leave_all

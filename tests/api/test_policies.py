@@ -139,7 +139,7 @@ def check_sent(raw):
 
 def test_block_with_a_time_limit(world):
     push = world.socket(zmq.PUSH, SNDTIMEO=-1)
-    push.set_hwm_policy(send=Block(timeout_ms=30, messages=3))
+    push.set_hwm_policy(send=Block(timeout=30, messages=3))
     push.connect(f"tcp://127.0.0.1:{free_port()}")
     for number in range(3):
         push.send(b"%d" % number)
@@ -172,7 +172,7 @@ def test_block_makes_a_publisher_wait(world):
 def test_disconnect_slow_peers(world):
     """Who stays at the limit is put off; who reads stays."""
     pub = world.socket(zmq.XPUB, SNDBUF=4096)
-    pub.set_hwm_policy(send=Disconnect(after_ms=50, messages=5))
+    pub.set_hwm_policy(send=Disconnect(after=50, messages=5))
     endpoint = world.bind(pub, "tcp")
     slow, good = RawPeer.connect(endpoint), RawPeer.connect(endpoint)
     with slow, good:
@@ -201,7 +201,7 @@ def test_disconnect_slow_peers(world):
 def test_a_peer_that_stands_at_half_is_not_slow(world):
     """Disconnect is about the limit: a queue that is merely not empty harms nobody."""
     push = world.socket(zmq.PUSH, SNDBUF=4096)
-    push.set_hwm_policy(send=Disconnect(after_ms=1, messages=1000))
+    push.set_hwm_policy(send=Disconnect(after=1, messages=1000))
     endpoint = world.bind(push, "tcp")
     with RawPeer.connect(endpoint) as raw:
         raw.handshake(b"PULL")
@@ -216,7 +216,7 @@ def test_a_peer_that_stands_at_half_is_not_slow(world):
 
 def test_disconnect_is_for_connections(world):
     push = world.socket(zmq.PUSH)
-    push.set_hwm_policy(send=Disconnect(after_ms=50))
+    push.set_hwm_policy(send=Disconnect(after=50))
     for attach in (push.bind, push.connect):
         with pytest.raises(zmq.ZMQError) as caught:
             attach("inproc://slow")
@@ -224,9 +224,9 @@ def test_disconnect_is_for_connections(world):
     other = world.socket(zmq.PUSH)
     other.bind("inproc://slow")
     with pytest.raises(zmq.ZMQError):
-        other.set_hwm_policy(send=Disconnect(after_ms=50))
+        other.set_hwm_policy(send=Disconnect(after=50))
     with pytest.raises(zmq.ZMQError):
-        world.socket(zmq.PULL).set_hwm_policy(recv=Disconnect(after_ms=50))
+        world.socket(zmq.PULL).set_hwm_policy(recv=Disconnect(after=50))
 
 
 SIDES = {"PULL": "PUSH", "SUB": "XPUB", "DEALER": "DEALER", "ROUTER": "DEALER", "PAIR": "PAIR"}
@@ -309,7 +309,7 @@ def test_a_message_half_read_is_not_dropped(world, transport):
 
 def test_byte_limits_of_a_link(world):
     push, pull = world.socket(zmq.PUSH), world.socket(zmq.PULL)
-    push.set_hwm_policy(send=Block(timeout_ms=0, messages=0, bytes=1000))
+    push.set_hwm_policy(send=Block(timeout=0, messages=0, bytes=1000))
     world.link(pull, push, "inproc")
     sent = 0
     with pytest.raises(zmq.Again):
@@ -365,11 +365,11 @@ def test_the_option_counts_where_the_policy_says_nothing(world):
             pass
         return sent
 
-    assert room(Block(timeout_ms=0)) == 7
-    assert room(Block(timeout_ms=0, bytes=1 << 30)) == 7
-    assert room(Block(timeout_ms=0, messages=3)) == 3
-    assert room(Block(timeout_ms=0, messages=0)) == 5000
-    assert 9 <= room(Block(timeout_ms=0, messages=0, bytes=1000)) <= 10
+    assert room(Block(timeout=0)) == 7
+    assert room(Block(timeout=0, bytes=1 << 30)) == 7
+    assert room(Block(timeout=0, messages=3)) == 3
+    assert room(Block(timeout=0, messages=0)) == 5000
+    assert 9 <= room(Block(timeout=0, messages=0, bytes=1000)) <= 10
 
 
 def test_block_is_taken_back(world):
