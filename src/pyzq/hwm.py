@@ -189,6 +189,9 @@ class KeepLast(Policy):
 class Disconnect(Policy):
     """Close the connection of a peer that stays behind; it may connect again and start afresh.
 
+    What its queue held is dropped with it, and in the books. Where this side is the one that connects, the queue is the
+    endpoint's: it stays, for the next connection.
+
     Args:
         after: how long a peer may stay at its limit, in ms; 0 is not at all.
         messages, bytes: the limits.

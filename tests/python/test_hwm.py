@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from pyzq.hwm import Block, Disconnect, DropNewest, DropOldest, KeepLast, Policy, spec_of
+from pyzq.hwm import DEFAULT, Block, Disconnect, DropNewest, DropOldest, KeepLast, Policy, spec_of
 
 NOTHING = {"timeout": -1, "messages": None, "bytes": None, "key": None, "after": 0}
 
@@ -13,6 +13,7 @@ NOTHING = {"timeout": -1, "messages": None, "bytes": None, "key": None, "after":
 @pytest.mark.parametrize(
     ("policy", "spec"),
     [
+        (DEFAULT, {"kind": "default"}),
         (Block(), {"kind": "block"}),
         (Block(timeout=100, messages=5), {"kind": "block", "timeout": 100, "messages": 5}),
         (DropNewest(bytes=1 << 40), {"kind": "drop_newest", "bytes": 1 << 40}),
@@ -79,6 +80,8 @@ def test_a_policy_is_a_value():
     assert len({KeepLast(3), KeepLast(3), KeepLast()}) == 2
     assert repr(Block(timeout=10, messages=5)) == "Block(messages=5, timeout=10)"
     assert repr(KeepLast()) == "KeepLast()"
+    assert repr(DEFAULT) == "DEFAULT"
+    assert pickle.loads(pickle.dumps(DEFAULT)) is copy.deepcopy(DEFAULT) is DEFAULT
     with pytest.raises(AttributeError):
         Block().timeout = 5
     with pytest.raises(AttributeError):
