@@ -25,7 +25,7 @@ def kept(policy: Policy) -> list[bytes]:
                 try:
                     source.send_multipart(parts)
                 except zmq.Again:
-                    # Block(timeout_ms=...) gives up; the other policies never raise.
+                    # Block(timeout=...) gives up; the other policies never raise.
                     break
             # The counters know how many are waiting; that many arrive when the peer comes.
             waiting = source.stats()["send"]["queued"]
@@ -55,7 +55,7 @@ def disconnected() -> dict[str, int]:
 def main() -> None:
     numbers = [number for _, number in SENT]
     for policy, expected in (
-        (Block(timeout_ms=50, messages=LIMIT), numbers[:LIMIT]),
+        (Block(timeout=50, messages=LIMIT), numbers[:LIMIT]),
         (DropNewest(messages=LIMIT), numbers[:LIMIT]),
         (DropOldest(messages=LIMIT), numbers[-LIMIT:]),
         (KeepLast(), numbers[-1:]),

@@ -14,7 +14,7 @@ _POLICIES = (
     ("drop-newest", "send", "DropNewest", {"messages": 1000}),
     ("drop-oldest", "send", "DropOldest", {"messages": 1000}),
     ("keep-last", "send", "KeepLast", {"messages": 1000, "key": 8}),
-    ("disconnect", "send", "Disconnect", {"messages": 1000, "after_ms": 60_000}),
+    ("disconnect", "send", "Disconnect", {"messages": 1000, "after": 60_000}),
     ("recv-block", "recv", "Block", {"messages": 1000}),
     ("recv-drop-newest", "recv", "DropNewest", {"messages": 1000}),
     ("recv-drop-oldest", "recv", "DropOldest", {"messages": 1000}),

@@ -3,10 +3,10 @@
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-import zcore
+import pyzq
 
 # The .pxd files are found where the package is; the C compiler has to be told where its headers are.
-extension = Extension("embedded", ["embedded.pyx"], include_dirs=list(zcore.__path__))
+extension = Extension("embedded", ["embedded.pyx"], include_dirs=pyzq.get_includes())
 
 if __name__ == "__main__":
     setup(ext_modules=cythonize([extension], language_level=3))

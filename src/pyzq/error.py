@@ -5,6 +5,7 @@ from __future__ import annotations
 from zcore.errors import (
     AddressInUse,
     Again,
+    ContextClosed,
     ContextTerminated,
     DraftFDWarning,
     ForkedSocket,
@@ -23,6 +24,7 @@ from zcore.errors import (
 __all__ = [
     "AddressInUse",
     "Again",
+    "ContextClosed",
     "ContextTerminated",
     "DraftFDWarning",
     "ForkedSocket",

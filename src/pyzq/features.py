@@ -85,9 +85,12 @@ def _bindings() -> Any:
 
 
 def get_includes() -> list[str]:
-    """Folders for the compiler of an extension that uses the package: the root of its `.pxd` files, and its tools."""
+    """Folders for the compilers of an extension that uses the package: the root of the `.pxd` files, for Cython; the
+    headers that they include, for the C compiler; and, as programs written for pyzmq expect, `utils`."""
+    import zcore
+
     here = dirname(abspath(__file__))
-    return [dirname(here), join(here, "utils")]
+    return [dirname(here), *map(abspath, zcore.__path__), join(here, "utils")]
 
 
 def get_library_dirs() -> list[str]:

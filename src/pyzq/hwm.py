@@ -3,12 +3,14 @@
 A policy is a value: made once, never changed, usable on any number of sockets.
 
     socket.hwm_policy = DropOldest(messages=1000)
-    socket.set_hwm_policy(send=Block(timeout_ms=100), recv=KeepLast())
-    pub = Pub(bind="tcp://*:5555", hwm_policy=Disconnect(after_ms=5000, bytes=64 << 20))
+    socket.set_hwm_policy(send=Block(timeout=100), recv=KeepLast())
+    pub = Pub(bind="tcp://*:5555", hwm_policy=Disconnect(after=5000, bytes=64 << 20))
 
 Every policy takes the two limits it is about, both for each peer: `messages`, a number of messages, and `bytes`, the
 sum of their frames. The limit that is reached first counts; None leaves it to the option SNDHWM or RCVHWM (messages)
-or sets none (bytes), 0 is no limit.
+or sets none (bytes), 0 is no limit. Times are in ms, as everywhere in this package.
+
+`DEFAULT` goes back to what the type of the socket prescribes.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Policy:
 
     def __init__(self, *, messages: int | None = None, bytes: int | None = None) -> None:
         if type(self) is Policy:
-            raise TypeError("use one of Block, DropNewest, DropOldest, KeepLast and Disconnect")
+            raise TypeError("use one of Block, DropNewest, DropOldest, KeepLast, Disconnect and DEFAULT")
         self._put("messages", _limit("messages", messages))
         self._put("bytes", _limit("bytes", bytes))
 
@@ -61,22 +63,43 @@ class Policy:
         given = ", ".join(f"{name}={value!r}" for name, value in self._fields() if value is not None)
         return f"{type(self).__name__}({given})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> str | tuple[Any, ...]:
         return _make, (type(self), self._fields())
 
     def spec(self) -> dict[str, Any]:
         """The policy as the engine takes it."""
-        spec: dict[str, Any] = {"timeout_ms": -1, "key": None, "after_ms": 0}
+        spec: dict[str, Any] = {"timeout": -1, "key": None, "after": 0}
         spec.update(self._fields())
         spec["kind"] = self.kind
         return spec
+
+
+class Default(Policy):
+    """What the type of the socket prescribes, with the limits SNDHWM and RCVHWM: the policy of a new socket.
+
+    `DEFAULT` is the one to use.
+    """
+
+    __slots__ = ()
+
+    kind = "default"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+    def __reduce__(self) -> str:
+        return "DEFAULT"
 
 
 class Block(Policy):
     """Wait for room: what most types do by themselves.
 
     Args:
-        timeout_ms: how long a send may wait, in ms; -1 leaves it to SNDTIMEO, 0 does not wait.
+        timeout: how long a send may wait, in ms; -1 leaves it to SNDTIMEO, 0 does not wait. For sending only: a
+            receiver at its limit stops reading.
         messages, bytes: the limits.
 
     Raises:
@@ -84,14 +107,14 @@ class Block(Policy):
         TypeError: not a number.
     """
 
-    __slots__ = ("timeout_ms",)
+    __slots__ = ("timeout",)
 
     kind = "block"
-    timeout_ms: int
+    timeout: int
 
-    def __init__(self, *, timeout_ms: int = -1, messages: int | None = None, bytes: int | None = None) -> None:
+    def __init__(self, *, timeout: int = -1, messages: int | None = None, bytes: int | None = None) -> None:
         super().__init__(messages=messages, bytes=bytes)
-        self._put("timeout_ms", _milliseconds("timeout_ms", timeout_ms, -1))
+        self._put("timeout", _milliseconds("timeout", timeout, -1))
 
 
 class DropNewest(Policy):
@@ -133,7 +156,8 @@ class KeepLast(Policy):
 
     Args:
         key: None, one message for the peer; a number n, one for each value of the first n bytes; "first_frame", one
-            for each value of the first frame.
+            for each value of the first frame. Frames are the application's: for RADIO and DISH the group is none of
+            them, so a key is one of the message alone, whatever its group.
         messages: how many keys are kept, the oldest giving way.
         bytes: the limit of their sum.
 
@@ -165,8 +189,11 @@ class KeepLast(Policy):
 class Disconnect(Policy):
     """Close the connection of a peer that stays behind; it may connect again and start afresh.
 
+    What its queue held is dropped with it, and in the books. Where this side is the one that connects, the queue is the
+    endpoint's: it stays, for the next connection.
+
     Args:
-        after_ms: how long a peer may stay at its limit, in ms; 0 is not at all.
+        after: how long a peer may stay at its limit, in ms; 0 is not at all.
         messages, bytes: the limits.
 
     Raises:
@@ -174,14 +201,14 @@ class Disconnect(Policy):
         TypeError: not a number.
     """
 
-    __slots__ = ("after_ms",)
+    __slots__ = ("after",)
 
     kind = "disconnect"
-    after_ms: int
+    after: int
 
-    def __init__(self, *, after_ms: int = 0, messages: int | None = None, bytes: int | None = None) -> None:
+    def __init__(self, *, after: int = 0, messages: int | None = None, bytes: int | None = None) -> None:
         super().__init__(messages=messages, bytes=bytes)
-        self._put("after_ms", _milliseconds("after_ms", after_ms, 0))
+        self._put("after", _milliseconds("after", after, 0))
 
 
 def _make(cls: type[Policy], fields: tuple[tuple[str, Any], ...]) -> Policy:
@@ -212,10 +239,12 @@ def spec_of(policy: Policy) -> dict[str, Any]:
         TypeError: `policy` is none.
     """
     if not isinstance(policy, Policy):
-        names = "Block, DropNewest, DropOldest, KeepLast or Disconnect"
+        names = "Block, DropNewest, DropOldest, KeepLast, Disconnect or DEFAULT"
         made = f"; make one: {policy.__name__}()" if isinstance(policy, type) and issubclass(policy, Policy) else ""
         raise TypeError(f"expected a policy ({names}), not {policy!r}{made}")
     return policy.spec()
 
 
-__all__ = ["FIRST_FRAME", "Block", "Disconnect", "DropNewest", "DropOldest", "KeepLast", "Policy"]
+DEFAULT = Default()
+
+__all__ = ["DEFAULT", "FIRST_FRAME", "Block", "Default", "Disconnect", "DropNewest", "DropOldest", "KeepLast", "Policy"]

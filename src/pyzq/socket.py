@@ -30,28 +30,32 @@ if TYPE_CHECKING:
     from zcore.tracker import MessageTracker
 
     ReturnT = TypeVar("ReturnT", default=bytes)
+    SocketT = TypeVar("SocketT", bound="Socket[Any]")
     T = TypeVar("T")
 else:
     from pyzq._generic import Generic
     from pyzq._generic import T as ReturnT
+    from pyzq._generic import T as SocketT
 
 _RECEIVERS = frozenset((SocketType.SUB, SocketType.XSUB, SocketType.PULL, SocketType.DISH, SocketType.GATHER))
 _TOPICS = {"subscribe": SocketOption.SUBSCRIBE, "unsubscribe": SocketOption.UNSUBSCRIBE}
 _monitor_numbers = count(1)
 
 
-class _Endpoint:
-    """What `bind` and `connect` return: leaving its `with` block undoes the call."""
+class _Endpoint(Generic[SocketT]):
+    """What `bind` and `connect` return: its `with` block has the socket, and undoes the call when it is left."""
 
     __slots__ = ("addr", "kind", "socket")
 
-    def __init__(self, socket: Socket[Any], kind: str, addr: str) -> None:
+    socket: SocketT
+
+    def __init__(self, socket: SocketT, kind: str, addr: str) -> None:
         self.socket = socket
         self.kind = kind
         self.addr = addr
 
-    def __enter__(self) -> _Endpoint:
-        return self
+    def __enter__(self) -> SocketT:
+        return self.socket
 
     def __exit__(self, *args: object) -> None:
         if self.socket.closed:
@@ -197,7 +201,7 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     # endpoints
 
-    def bind(self, addr: str | bytes) -> _Endpoint:
+    def bind(self, addr: str | bytes) -> _Endpoint[Self]:
         """Listen on an address.
 
         Args:
@@ -205,7 +209,7 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
                 became is in LAST_ENDPOINT.
 
         Returns:
-            a context manager that unbinds the address when its `with` block is left.
+            a context manager over the socket that unbinds the address when its `with` block is left.
 
         Raises:
             ZMQError: EINVAL for a malformed address, EPROTONOSUPPORT for an unknown transport, ENOCOMPATPROTO when the
@@ -222,14 +226,14 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
             raise
         return _Endpoint(self, "bind", self.get(SocketOption.LAST_ENDPOINT).decode())
 
-    def connect(self, addr: str | bytes) -> _Endpoint:
+    def connect(self, addr: str | bytes) -> _Endpoint[Self]:
         """Connect to an address, now and again whenever the connection is lost.
 
         Args:
             addr: such as `tcp://host:5555`, `tcp://source:0;host:5555`, `ipc:///run/service`, `inproc://name`.
 
         Returns:
-            a context manager that disconnects when its `with` block is left.
+            a context manager over the socket that disconnects when its `with` block is left.
 
         Raises:
             ZMQError: EINVAL for a malformed address, EPROTONOSUPPORT for an unknown transport, ENOCOMPATPROTO when the
@@ -343,30 +347,39 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """Say what happens when a high-water mark is reached.
 
         Args:
-            send: a policy of `pyzq.hwm` for what waits to go to a peer; None leaves it as it is.
-            recv: a policy of `pyzq.hwm` for what a peer has sent and nobody received yet; None leaves it as it is.
+            send: a policy of `pyzq.hwm` for what waits to go to a peer; `DEFAULT` goes back to what the type
+                prescribes, None leaves it as it is.
+            recv: likewise for what a peer has sent and nobody received yet.
 
         Raises:
             TypeError: not a policy.
-            ZMQError: EINVAL, the policy does not go with this type or direction.
+            ZMQError: EINVAL, the policy does not go with this type, direction or transport, or the socket has CONFLATE,
+                which is a policy of its own.
         """
-        from pyzq.hwm import spec_of
+        from pyzq.hwm import DEFAULT, spec_of
 
-        for direction, policy in (("send", send), ("recv", recv)):
-            if policy is not None:
-                super().set_hwm_policy(direction, spec_of(policy))
-        self._policies = (send or self._policies[0], recv or self._policies[1])
+        specs = [
+            (side, direction, policy, spec_of(policy))
+            for side, (direction, policy) in enumerate((("send", send), ("recv", recv)))
+            if policy is not None
+        ]
+        for side, direction, policy, spec in specs:
+            super().set_hwm_policy(direction, spec)
+            set_now = None if policy == DEFAULT else policy
+            self._policies = (self._policies[0], set_now) if side else (set_now, self._policies[1])
 
     @property
     def hwm_policy(self) -> Policy | None:
         """What happens at the high-water mark: of the sending side, for types that only receive of that side.
 
-        None until one was set: then the pattern decides.
+        None when the type of the socket decides, as long as no other was set; setting None goes back to that.
         """
         return self._policies[self._type in _RECEIVERS]
 
     @hwm_policy.setter
-    def hwm_policy(self, policy: Policy) -> None:
+    def hwm_policy(self, policy: Policy | None) -> None:
+        if policy is None:
+            from pyzq.hwm import DEFAULT as policy
         if self._type in _RECEIVERS:
             self.set_hwm_policy(recv=policy)
         else:

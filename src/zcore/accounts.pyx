@@ -1,5 +1,7 @@
 """A socket's books as Python objects: read on demand from counters that the queues keep anyway."""
 
+from libc.stdlib cimport free, malloc
+
 from .engine cimport sock
 from .inproc cimport half
 from .limits cimport DROP_REASONS, books
@@ -64,42 +66,61 @@ cdef void _read(peer* p, _entry* e) noexcept nogil:
     zq_unlock(&p.lnk.lock)
 
 
+cdef dict _peer(const _entry* e):
+    return {
+        "routing_id": e.routing_id,
+        "identity": (<const char*>e.identity)[:e.identity_len],
+        "transport": "stream" if e.stream else "inproc",
+        "connected": bool(e.connected),
+        "full": e.full,
+        "send": _side(e.accepted[0], e.delivered[0], e.queued[0], e.dropped[0]),
+        "recv": _side(e.accepted[1], e.delivered[1], e.queued[1], e.dropped[1]),
+    }
+
+
 def books_of(SocketBase socket):
     """See `Socket.stats`."""
-    cdef _entry[64] entries
+    cdef _entry[16] few
+    cdef _entry* entries = few
     cdef _entry total
-    cdef sock* s = socket.s
-    cdef unsigned int at = 0
+    cdef sock* s
+    cdef unsigned int room = 16
     cdef unsigned int n, i
     cdef int side, k
-    cdef unsigned long long refused
-    peers = []
-    for side in range(2):
-        total.queued[side] = 0
-    while True:
-        socket._enter()
-        s = socket.s
-        if at == 0:
-            for side in range(2):
-                total.accepted[side] = s.past_accepted[side]
-                total.delivered[side] = s.past_delivered[side]
-                for k in range(DROP_REASONS):
-                    total.dropped[side][k] = s.past_dropped[side][k]
-            # what never had a queue of its own: nobody to send to, or against the rules of the pattern
+    try:
+        # All peers in one look, so that the books are those of one moment: a copy of some hundred bytes for each.
+        while True:
+            socket._enter()
+            s = socket.s
+            n = s.r.npeers
+            if n <= room:
+                break
+            zq_unlock(&s.lock)
+            if entries != few:
+                free(entries)
+            room = n + n // 4
+            entries = <_entry*>malloc(room * sizeof(_entry))
+            if entries == NULL:
+                raise MemoryError
+        for i in range(n):
+            _read(s.r.peers[i], &entries[i])
+        for side in range(2):
+            total.queued[side] = 0
+            total.accepted[side] = s.past_accepted[side]
+            total.delivered[side] = s.past_delivered[side]
             for k in range(DROP_REASONS):
-                refused = s.r.dropped[k]
-                total.dropped[0][k] += refused
-                total.accepted[0] += refused
-            # XPUB: messages that its peers' queues have delivered to one more queue
-            total.delivered[1] -= s.r.upward_msgs
-            total.queued[1] += s.r.upward_msgs
-            total.accepted[1] += s.r.upward_lost
-            total.dropped[1][0] += s.r.upward_lost
-        n = 0
-        while n < 64 and at + n < s.r.npeers:
-            _read(s.r.peers[at + n], &entries[n])
-            n += 1
+                total.dropped[side][k] = s.past_dropped[side][k]
+        # what never had a queue of its own: nobody to send to, or against the rules of the pattern
+        for k in range(DROP_REASONS):
+            total.dropped[0][k] += s.r.dropped[k]
+            total.accepted[0] += s.r.dropped[k]
+        # XPUB: messages that its peers' queues have delivered to one more queue
+        total.delivered[1] -= s.r.upward_msgs
+        total.queued[1] += s.r.upward_msgs
+        total.accepted[1] += s.r.upward_lost
+        total.dropped[1][0] += s.r.upward_lost
         zq_unlock(&s.lock)
+        peers = []
         for i in range(n):
             for side in range(2):
                 total.accepted[side] += entries[i].accepted[side]
@@ -107,18 +128,10 @@ def books_of(SocketBase socket):
                 total.queued[side] += entries[i].queued[side]
                 for k in range(DROP_REASONS):
                     total.dropped[side][k] += entries[i].dropped[side][k]
-            peers.append({
-                "routing_id": entries[i].routing_id,
-                "identity": (<char*>entries[i].identity)[:entries[i].identity_len],
-                "transport": "stream" if entries[i].stream else "inproc",
-                "connected": bool(entries[i].connected),
-                "full": entries[i].full,
-                "send": _side(entries[i].accepted[0], entries[i].delivered[0], entries[i].queued[0], entries[i].dropped[0]),
-                "recv": _side(entries[i].accepted[1], entries[i].delivered[1], entries[i].queued[1], entries[i].dropped[1]),
-            })
-        at += n
-        if n < 64:
-            break
+            peers.append(_peer(&entries[i]))
+    finally:
+        if entries != few:
+            free(entries)
     return {
         "send": _side(total.accepted[0], total.delivered[0], total.queued[0], total.dropped[0]),
         "recv": _side(total.accepted[1], total.delivered[1], total.queued[1], total.dropped[1]),

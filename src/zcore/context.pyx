@@ -1,6 +1,7 @@
 """Contexts: creation, options, and their end."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.limits cimport INT_MAX, INT_MIN
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport getenv
 from libc.string cimport memcpy, memset
@@ -10,15 +11,16 @@ from .border cimport check_signals_masked, restore_signals
 from .ctx cimport ctx, ctx_end, ctx_forked, ctx_new, ctx_ref, ctx_unref
 from .lifecycle cimport ctx_all_gone, ctx_owes, ctx_stop, owing, spin_default
 from .message cimport release_drain, release_stop
-from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, OPT_TYPE_BYTES, ctx_option_find, ctx_options_get,
-                       ctx_options_set, option_row, option_value)
+from .option_table cimport OPT_FIRST_SOCKET, OPT_STORE_NAME
+from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, ctx_option_find, ctx_options_get, ctx_options_set,
+                       option_row, option_value)
 from .platform cimport POLLIN, pollfd, sigset_t, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_wakefd_close
 
 import atexit
 import sys
 from weakref import WeakSet
 
-from zcore.errors import ForkedSocket, OptionTooLate, make_error
+from zcore.errors import ContextClosed, ForkedSocket, make_error, raise_too_late
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
@@ -88,7 +90,7 @@ cdef class Context:
 
     cdef int _usable(self) except -1:
         if self.x == NULL or self.closed:
-            raise make_error(EFAULT, "the context is closed")
+            raise make_error(EFAULT, "the context is closed", ContextClosed)
         if ctx_forked(self.x):
             raise make_error(EFAULT, "the context belongs to the parent process", ForkedSocket)
         return 0
@@ -97,8 +99,11 @@ cdef class Context:
         """Set an option of the context.
 
         Raises:
-            ZMQError: EINVAL for an unknown option or a value out of range, or a number of threads that comes too late.
+            ZMQError: EINVAL for an unknown option or a value out of range; OptionTooLate (EINVAL), how many threads there
+                are and what they are like is settled when the first socket is bound or connected over a network
+                transport; ContextClosed (EFAULT).
             TypeError: the value is not of the option's type.
+            OverflowError: an integer beyond 32 bits.
         """
         cdef const option_row* row = ctx_option_find(option, OPT_SET)
         cdef int64_t number = 0
@@ -106,21 +111,21 @@ cdef class Context:
         cdef Py_ssize_t size = 0
         cdef int rc
         self._usable()
-        if row != NULL and row.type == OPT_TYPE_BYTES:
+        if row != NULL and row.store == OPT_STORE_NAME and isinstance(value, (bytes, str)):
             if isinstance(value, str):
                 value = value.encode("utf-8")
-            if not isinstance(value, bytes):
-                raise TypeError(f"{(<bytes>row.name).decode()} takes bytes, not {type(value).__name__}")
             data = value
             size = len(value)
         elif not isinstance(value, int):
-            raise TypeError(f"options of a context are integers, not {type(value).__name__}: {value!r}")
+            raise TypeError(f"expected int, got: {value!r}")
         else:
             number = value
+            if not INT_MIN <= number <= INT_MAX:
+                raise OverflowError("value too large to convert to int")
         zq_lock(&self.x.lock)
-        if self.x.started and row != NULL and option == IO_THREADS:
+        if self.x.started and row != NULL and row.applies == OPT_FIRST_SOCKET:
             zq_unlock(&self.x.lock)
-            raise make_error(EINVAL, "IO_THREADS must be set before the first socket", OptionTooLate)
+            raise_too_late((<bytes>row.name).decode(), "before the first socket is bound or connected")
         if data != NULL:
             rc = ctx_options_set(&self.x.opts, option, data, size, OPT_KIND_BYTES)
         else:
@@ -134,7 +139,7 @@ cdef class Context:
         """The value of an option of the context.
 
         Raises:
-            ZMQError: EINVAL for an unknown option or one that can only be set.
+            ZMQError: EINVAL for an unknown option or one that can only be set; ContextClosed (EFAULT).
         """
         cdef option_value v
         cdef int rc

@@ -12,6 +12,9 @@ from .platform cimport (pthread_t, zq_thread_create, zq_thread_opts, generation_
 from .reactor cimport (reactor, reactor_is_current, reactor_create, reactor_free, reactor_opts, reactor_start,
                        reactor_stop_join)
 
+cdef enum:
+    NAME_PREFIX = 13          # bytes of THREAD_NAME_PREFIX: with "/", a letter and the end, what Linux keeps of a name
+
 cdef extern from "<pthread.h>" nogil:
     int pthread_detach(pthread_t t)
 
@@ -96,7 +99,7 @@ cdef int _start(ctx* c, int i) noexcept nogil:
     memset(name, 0, 16)
     opts.thread.policy = c.opts.thread_sched_policy
     opts.thread.priority = c.opts.thread_priority
-    while k < 10 and k < <int>c.opts.thread_name_prefix.size:
+    while k < NAME_PREFIX and k < <int>c.opts.thread_name_prefix.size:
         name[k] = <char>c.opts.thread_name_prefix.data[k]
         k += 1
     if k:

@@ -1,6 +1,6 @@
 """Listening, dialling and coming back; see dialling.pxd."""
 
-from libc.errno cimport ECONNREFUSED
+from libc.errno cimport ECONNREFUSED, EINPROGRESS
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 
@@ -121,7 +121,7 @@ cdef void _dial(ept* e) noexcept nogil:
     if w.fd >= 0:
         if not e.delayed:
             e.delayed = True
-            monitor_emit(s, EVENT_CONNECT_DELAYED, 115, e.name)
+            monitor_emit(s, EVENT_CONNECT_DELAYED, EINPROGRESS, e.name)
         handle_init(&e.h, w.fd, _on_dial, e)
         handle_set(s.rx, &e.h, (POLL_IN if w.events & WANT_IN else 0) | (POLL_OUT if w.events & WANT_OUT else 0))
     if w.until_ns >= 0:

@@ -121,11 +121,15 @@ class InterruptedSystemCall(ZMQError, InterruptedError):
 
 
 class SocketClosed(ZMQError):
-    """ENOTSOCK: the socket has been closed."""
+    """ENOTSOCK: the socket has been closed. (From `Socket.poll` ENOTSUP, as programs expect there.)"""
 
 
 class ForkedSocket(SocketClosed):
     """ENOTSOCK: the socket or context belongs to the parent of this process and cannot be used after `fork`."""
+
+
+class ContextClosed(ZMQError, RuntimeError):
+    """EFAULT: the context was terminated, or is that of the parent of this process. Also a RuntimeError."""
 
 
 class WrongState(ZMQError):
@@ -241,14 +245,15 @@ def raise_forked(parent: int) -> NoReturn:
     raise make_error(_errno.ENOTSOCK, f"inherited through fork from process {parent}", ForkedSocket)
 
 
-def raise_too_late(option: str) -> NoReturn:
-    """Raise `OptionTooLate` (EINVAL) for the option with this name."""
-    raise make_error(_errno.EINVAL, f"{option} can only be set earlier", OptionTooLate)
+def raise_too_late(option: str, when: str = "earlier") -> NoReturn:
+    """Raise `OptionTooLate` (EINVAL) for the option with this name; `when` says until when it can be set."""
+    raise make_error(_errno.EINVAL, f"{option} can only be set {when}", OptionTooLate)
 
 
 __all__ = [
     "AddressInUse",
     "Again",
+    "ContextClosed",
     "ContextTerminated",
     "DraftFDWarning",
     "ForkedSocket",

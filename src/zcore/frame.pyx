@@ -163,7 +163,7 @@ cdef class Frame:
     def __len__(self):
         return self.size
 
-    def __str__(self):
+    def __repr__(self):
         shown = repr(self.bytes[:12])
         if self.size > 12:
             n = self.size
@@ -177,8 +177,6 @@ cdef class Frame:
         cls = type(self)
         name = "zmq.Frame" if cls.__module__ in ("zcore.frame", "pyzq.frame", "pyzq.sugar.frame") else f"{cls.__module__}.{cls.__name__}"
         return f"<{name}({shown})>"
-
-    __repr__ = __str__
 
     def __copy__(self):
         return self.fast_copy()
@@ -203,15 +201,6 @@ cdef class Frame:
         f.number = self.number
         f.group_name = self.group_name
         return f
-
-    def __eq__(self, other):
-        if isinstance(other, Frame):
-            return self.bytes == other.bytes
-        if isinstance(other, (bytes, bytearray, memoryview)):
-            return self.bytes == bytes(other)
-        return NotImplemented
-
-    __hash__ = object.__hash__
 
     @property
     def bytes(self):
@@ -261,12 +250,14 @@ cdef class Frame:
         """A property of the message.
 
         Args:
-            option: a message option (MORE, SHARED); or the name of a property of its connection: `Socket-Type`,
+            option: a message option (MORE, SHARED, SRCFD); or the name of a property of its connection: `Socket-Type`,
                 `Identity` (also `Routing-Id`), `Peer-Address`, `User-Id`, or one that the peer set with METADATA;
-                or "routing_id" or "group".
+                or "routing_id" or "group".  SRCFD is the number of the descriptor that it was received from; once that
+                connection has ended the number may belong to something else.
 
         Raises:
             ZMQError: EINVAL, there is no such property.
+            TypeError: `option` is neither an int nor a str.
         """
         cdef zmtp_property found
         cdef const uint8_t* at
@@ -274,6 +265,8 @@ cdef class Frame:
         if isinstance(option, int):
             if option == 1:
                 return int(self.more)
+            if option == 2 and self.facts != NULL and self.facts.fd >= 0:
+                return self.facts.fd
             if option == 3:
                 return int(self.blk != NULL and zq_load32(&self.blk.refs) > 1)
             raise make_error(_errno.EINVAL, f"messages have no option {int(option)}")
@@ -281,6 +274,8 @@ cdef class Frame:
             return self.number
         if option == "group":
             return self.group_name
+        if not isinstance(option, str):
+            raise TypeError(f"expected str, got: {option!r}")
         name = option.encode("utf-8")
         if name.lower() == b"routing-id":
             name = b"Identity"

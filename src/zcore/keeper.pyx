@@ -9,7 +9,8 @@ from .limits cimport DROP_OLDEST, DROP_REPLACED, KEY_NONE, KEY_PREFIX, books, li
 from .message cimport zmsg, zmsg_data, zmsg_move, zmsg_release, zmsg_size
 
 
-cdef size_t _key(const limits* lim, zmsg* first, const uint8_t** data) noexcept nogil:
+cdef size_t _key(const limits* lim, zmsg* parts, uint32_t nparts, const uint8_t** data) noexcept nogil:
+    cdef zmsg* first = &parts[lim.key_at if lim.key_at < nparts else nparts - 1]
     cdef size_t n = zmsg_size(first)
     data[0] = zmsg_data(first)
     if lim.key == KEY_NONE:
@@ -72,7 +73,7 @@ cdef kept* _find(keeper* k, const limits* lim, uint64_t h, const uint8_t* key, s
     e = k.buckets[h & (k.nbuckets - 1)]
     while e != NULL:
         if e.hash == h:
-            m = _key(lim, &e.parts[0], &other)
+            m = _key(lim, e.parts, e.nparts, &other)
             if m == n and memcmp(other, key, n) == 0:
                 return e
         e = e.chain
@@ -81,7 +82,7 @@ cdef kept* _find(keeper* k, const limits* lim, uint64_t h, const uint8_t* key, s
 
 cdef int keeper_put(keeper* k, const limits* lim, books* b, zmsg* parts, uint32_t n) noexcept nogil:
     cdef const uint8_t* key
-    cdef size_t klen = _key(lim, &parts[0], &key)
+    cdef size_t klen = _key(lim, parts, n, &key)
     cdef uint64_t h = _hash(key, klen)
     cdef kept* old
     cdef kept* e

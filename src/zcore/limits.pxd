@@ -31,8 +31,8 @@ cdef enum:                     # indices of books.dropped
 
 cdef enum:                     # limits.key
     KEY_NONE = 0               # one message in all
-    KEY_PREFIX = 1             # the first key_len bytes of the first frame
-    KEY_FIRST_FRAME = 2
+    KEY_PREFIX = 1             # the first key_len bytes of frame key_at
+    KEY_FIRST_FRAME = 2        # all of frame key_at
 
 cdef enum:
     LIMIT_OF_OPTION = 0x80000000    # limits.messages of a policy that leaves it to SNDHWM or RCVHWM
@@ -43,6 +43,7 @@ cdef struct limits:
     uint8_t policy             # policy_kind
     uint8_t key                # key_kind
     uint32_t key_len
+    uint8_t key_at             # which frame of the queue's messages is the application's first (RADIO, DISH: behind the group)
     int64_t after_ns           # POLICY_DISCONNECT
 
 cdef struct books:

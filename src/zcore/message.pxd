@@ -31,6 +31,7 @@ cdef struct block:
 cdef struct meta:
     uint32_t refs         # atomic
     uint32_t size         # bytes behind this header: ZMTP properties, plus the ones we add ourselves
+    int fd                # descriptor of the connection; -1 none
 
 cdef struct zmsg_ref:
     const uint8_t* data

@@ -46,6 +46,7 @@ cdef meta* meta_new(const uint8_t* props, size_t size) noexcept nogil:
     if m != NULL:
         m.refs = 1
         m.size = <uint32_t>size
+        m.fd = -1
         memcpy(meta_data(m), props, size)
     return m
 

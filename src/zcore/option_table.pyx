@@ -303,9 +303,9 @@ cdef void _connections():
            "A message received, as if the peer had sent it, when a peer we connected to is lost; empty gives none.")
     _only(DEALER | CLIENT | PEER, DEALER | CLIENT | PEER)
     _int(101, "IN_BATCH_SIZE", "", SG, &D.in_batch_size, 8192, 1, MAX, ENDPOINT, "bytes",
-         "How much is asked of a connection in one read while its messages are small.")
+         "Kept for programs that set it: how much is read at once follows from what comes.")
     _int(102, "OUT_BATCH_SIZE", "", SG, &D.out_batch_size, 8192, 1, MAX, ENDPOINT, "bytes",
-         "How much may be gathered for one write to a connection while messages are small.")
+         "Kept for programs that set it: how much is written at once follows from what waits.")
 
 
 cdef void _addresses():
@@ -379,11 +379,11 @@ cdef void _addresses():
     _int64(85, "VMCI_BUFFER_SIZE", S, &D.vmci_buffer_size, 65546, 0, ENDPOINT, "bytes",
            "Size of a VMCI connection's buffer. Kept: no such transport is built in.")
     _int64(86, "VMCI_BUFFER_MIN_SIZE", S, &D.vmci_buffer_min_size, 128, 0, ENDPOINT, "bytes",
-           "Least size of a VMCI connection's buffer.")
+           "Least size of a VMCI connection's buffer. Kept: no such transport is built in.")
     _int64(87, "VMCI_BUFFER_MAX_SIZE", S, &D.vmci_buffer_max_size, 262144, 0, ENDPOINT, "bytes",
-           "Greatest size of a VMCI connection's buffer.")
+           "Greatest size of a VMCI connection's buffer. Kept: no such transport is built in.")
     _int(88, "VMCI_CONNECT_TIMEOUT", "", S, &D.vmci_connect_timeout, -1, -1, MAX, ENDPOINT, "ms",
-         "How long a VMCI connect may take; -1 leaves it.")
+         "How long a VMCI connect may take; -1 leaves it. Kept: no such transport is built in.")
     _absent(117, "NORM_MODE", OPT_TYPE_INT, SG, "Congestion control of NORM.")
     _absent(118, "NORM_UNICAST_NACK", OPT_TYPE_INT, SG, "NORM receivers answer the sender alone.")
     _absent(119, "NORM_BUFFER_SIZE", OPT_TYPE_INT, SG, "Buffer of a NORM session, in kB.")
@@ -562,7 +562,7 @@ cdef void _context():
     _ctx_int(4, "THREAD_SCHED_POLICY", SG, &C.thread_sched_policy, -1, 0, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
              "Scheduling policy of the background threads (SCHED_*); -1, the default, leaves it.")
     _ctx_int(5, "MAX_MSGSZ", SG, &C.max_msgsz, MAX, 0, OPT_CHECK_RANGE, NOW,
-             "Largest message part that may be sent, in bytes.")
+             "Kept for programs that set it; it limits nothing, as with libzmq. See MAXMSGSIZE for what is received.")
     _ctx(6, "MSG_T_SIZE", G, NULL, 64, 0, OPT_CHECK_RANGE, OPT_READ,
          "Size of libzmq's message struct, for programs that ask; nothing here has that size.")
     r = _ctx(7, "THREAD_AFFINITY_CPU_ADD", S, &C.thread_affinity_cpu, 0, 0, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
@@ -573,10 +573,10 @@ cdef void _context():
     r.store = OPT_STORE_CPU
     r.effect = OPT_EFFECT_REMOVE
     r = _ctx(9, "THREAD_NAME_PREFIX", SG, &C.thread_name_prefix, 0, MIN, OPT_CHECK_RANGE, OPT_FIRST_SOCKET,
-             "Begins the names of the background threads: a number, or at most 16 bytes.")
+             "Begins the names of the background threads, as in \"7/A\": a number, or at most 16 bytes, of which 13 are shown.")
     r.store = OPT_STORE_NAME
     _ctx_int(10, "ZERO_COPY_RECV", SG, &C.zero_copy_recv, 1, 0, OPT_CHECK_TRUTH, OPT_NEXT_SOCKET,
-             "1: large messages may share the buffer they were received in.")
+             "Kept for programs that set it: recv(copy=False) never copies a large message, whatever this says.")
     _ctx_int(42, "IPV6", SG, &C.ipv6, 0, 0, OPT_CHECK_TRUTH, OPT_NEXT_SOCKET, "The IPV6 option of new sockets.")
     _ctx_int(70, "BLOCKY", SG, &C.blocky, 1, 0, OPT_CHECK_TRUTH, OPT_NEXT_SOCKET,
              "0: new sockets have LINGER 0, so that ending the context does not wait for messages.")

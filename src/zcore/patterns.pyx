@@ -202,6 +202,8 @@ cdef int _send_identity(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
                 p.out.books.accepted += 1
                 p.out.full = p.out.lim.messages != 0 and p.out.nmsgs >= p.out.lim.messages
                 routing_dirty(r, p)
+    elif (strict or peer_blocks(p)) and not peer_room(p):
+        rc = -EAGAIN           # who waits goes on when half is free; who drops looks anew for each message
     else:
         rc = peer_put(r, p, NULL, 0, parts + 1, n - 1)
     if rc == -EAGAIN and not strict and not peer_blocks(p):
@@ -215,6 +217,8 @@ cdef int _send_number(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
     cdef int rc
     if p == NULL or p.gone:
         return -EHOSTUNREACH
+    if not peer_room(p):
+        return -EAGAIN
     rc = peer_put(r, p, NULL, 0, parts, n)
     return 0 if rc > 0 else rc
 
@@ -224,6 +228,8 @@ cdef int _send_only(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
     cdef uint32_t i
     for i in range(r.npeers):
         if not r.peers[i].gone and not r.peers[i].leaving:
+            if not peer_room(r.peers[i]):
+                return -EAGAIN
             rc = peer_put(r, r.peers[i], NULL, 0, parts, n)
             return 0 if rc > 0 else rc
     return -EAGAIN

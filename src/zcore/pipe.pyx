@@ -229,7 +229,8 @@ cdef void outq_rewind(outq* o) noexcept nogil:
     o.begun = 0
     o.held = 0
     if o.behind:
-        o.behind = BEHIND_MET     # with the next connection the time begins anew
+        # With the next connection the time begins anew; where there is none, what counts is the limit being met again.
+        o.behind = BEHIND_MET if o.lim.after_ns else 0
 
 
 cdef void outq_drop_control(outq* o) noexcept nogil:

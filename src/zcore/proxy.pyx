@@ -5,7 +5,7 @@ It moves whole messages, a bounded number per side and turn, and holds no lock o
 Sources: zmq_proxy(3), zmq_proxy_steerable(3).
 """
 
-from libc.errno cimport EAGAIN
+from libc.errno cimport EAGAIN, ENOMEM
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
@@ -66,7 +66,7 @@ cdef int _take(sock* s, parcel* c, uint64_t* nbytes) noexcept nogil:
         if c.n == c.cap:
             bigger = <zmsg*>realloc(c.parts, (c.cap * 2 + 4) * sizeof(zmsg))
             if bigger == NULL:
-                return -12
+                return -ENOMEM
             c.parts = bigger
             c.cap = c.cap * 2 + 4
         m = &c.parts[c.n]
@@ -79,7 +79,7 @@ cdef int _take(sock* s, parcel* c, uint64_t* nbytes) noexcept nogil:
             route_pop(&s.r, &p, True)
         else:
             if zmsg_copy_bytes(m, p.data, p.size) < 0:
-                return -12
+                return -ENOMEM
             route_pop(&s.r, &p, False)
         m.flags = p.flags & MSG_MORE
         nbytes[0] += p.size
@@ -125,7 +125,7 @@ cdef int _copy_to(sock* s, parcel* c) noexcept nogil:
     memset(&twin, 0, sizeof(twin))
     twin.parts = <zmsg*>calloc(c.n, sizeof(zmsg))
     if twin.parts == NULL:
-        return -12
+        return -ENOMEM
     for k in range(c.n):
         if zmsg_share(&twin.parts[k], &c.parts[k], False) < 0:
             break

@@ -324,7 +324,10 @@ cdef int _collect_facts(session* n) noexcept nogil:
         memcpy(all + at, n.c.hs.properties, n.c.hs.properties_len)
     n.c.facts = meta_new(all, size)
     free(all)
-    return 0 if n.c.facts != NULL else -ENOMEM
+    if n.c.facts == NULL:
+        return -ENOMEM
+    n.c.facts.fd = n.c.fd
+    return 0
 
 
 cdef int _identify(sock* s, session* n, peer* p) noexcept nogil:

@@ -6,7 +6,7 @@ One file because a cdef class cannot be spread over several, and a base class fo
 from cpython.bytes cimport (PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE)
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.errno cimport EAGAIN, EINVAL
+from libc.errno cimport EAGAIN, EINVAL, ENOMEM
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
@@ -28,7 +28,8 @@ from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress
 from sys import _current_frames
 
 from zcore.accounts import books_of
-from zcore.errors import Again
+from zcore.errors import Again, SocketClosed, make_error
+from zcore.policies import set_policy
 from zcore.polling import zmq_poll  # noqa: F401  part of this module's interface
 from zcore.tracker import FINISHED, MessageTracker
 
@@ -62,7 +63,7 @@ cdef class Socket(SocketBase):
         if PyBytes_CheckExact(data) and copy:
             Py_INCREF(data)
             zmsg_set_object(m, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
-            return FINISHED if track else None
+            return None
         if isinstance(data, Frame):
             if track and (<Frame>data).tracker is None:
                 raise ValueError("Not a tracked message")
@@ -76,16 +77,16 @@ cdef class Socket(SocketBase):
                 Py_INCREF(hold)
                 zmsg_set_object(m, <const uint8_t*>hold.view.buf, hold.view.len, <void*>hold)
                 m.lent = 1
-                return hold_tracker(hold) if track else None
+                return hold_tracker(hold) if track else FINISHED
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         rc = zmsg_copy_bytes(m, <const uint8_t*>view.buf, view.len)
         PyBuffer_Release(&view)
         if rc < 0:
             raise MemoryError
-        return FINISHED if track else None
+        return None if copy else FINISHED
 
     cdef int _send_parts(self, zmsg* parts, uint32_t n, int flags) except -1:
-        """A message, or one part of one; what was not taken of it stays the caller's."""
+        """A message, or some parts of one: all or none; what was not taken of them stays the caller's."""
         cdef int rc
         self._enter()
         rc = self._try_send(parts, n, flags)
@@ -169,55 +170,46 @@ cdef class Socket(SocketBase):
             fail(rc, "this type of socket sends single-part messages only, RADIO with a group")
         fail(rc)
 
-    cdef int _stage_parts(self, zmsg* parts, uint32_t n, int flags):
-        """[lock] All of these, or none: what could not be sent is the caller's again."""
-        cdef sock* s = self.s
-        cdef uint32_t before = s.nstage
-        cdef uint32_t k, i
-        cdef int rc
-        for k in range(n):
-            rc = self._stage_part(&parts[k], flags | SNDMORE if k + 1 < n else flags)
-            if rc == -EAGAIN or rc == -12:
-                for i in range(k):
-                    parts[i] = s.stage[before + i]
-                s.nstage = before
-            if rc < 0:
-                return rc
-        return 0
-
-    cdef int _stage_part(self, zmsg* m, int flags):
+    cdef int _stage_parts(self, zmsg* parts, uint32_t n, int flags) noexcept:
         """[lock] Parts wait here until the last one comes; then the message goes as one."""
         cdef sock* s = self.s
         cdef uint64_t me = PyThread_get_thread_ident()
         cdef zmsg* bigger
+        cdef uint32_t before = s.nstage
+        cdef uint32_t cap = s.stage_cap
         cdef uint32_t k
         cdef int rc
         if s.nstage and s.stage_owner != me:
             return -EAGAIN        # another thread is in the middle of a message
         if s.nstage == 0:
-            rc = route_send_check(&s.r, m)
+            rc = route_send_check(&s.r, parts)
             if rc < 0:
                 return rc
-        if s.nstage == s.stage_cap:
-            bigger = <zmsg*>realloc(s.stage, (s.stage_cap * 2 + 4) * sizeof(zmsg))
+        while cap < before + n:
+            cap = cap * 2 + 4
+        if cap > s.stage_cap:
+            bigger = <zmsg*>realloc(s.stage, cap * sizeof(zmsg))
             if bigger == NULL:
-                return -12
+                return -ENOMEM
             s.stage = bigger
-            s.stage_cap = s.stage_cap * 2 + 4
-        s.stage[s.nstage] = m[0]
-        s.nstage += 1
+            s.stage_cap = cap
+        for k in range(n):
+            s.stage[before + k] = parts[k]
+        s.nstage += n
         s.stage_owner = me
         if flags & SNDMORE:
-            m.kind = MK_EMPTY
-            m.facts = NULL
+            for k in range(n):
+                parts[k].kind = MK_EMPTY
+                parts[k].facts = NULL
             return 0
         rc = route_send(&s.r, s.stage, s.nstage, True)
         if rc == -EAGAIN:
-            s.nstage -= 1         # the peer that was to get it is gone: the last part comes again
+            s.nstage = before     # the peer that was to get it is gone: the last parts come again
             return rc
-        for k in range(s.nstage - 1):
+        for k in range(before):
             zmsg_release(&s.stage[k])
-        m[0] = s.stage[s.nstage - 1]
+        for k in range(n):
+            parts[k] = s.stage[before + k]
         s.nstage = 0
         sock_wake(s)              # others may have waited for their turn
         return rc
@@ -229,9 +221,12 @@ cdef class Socket(SocketBase):
             data: bytes, a buffer, or a Frame.
             flags: DONTWAIT (do not wait for room), SNDMORE (another part follows).
             copy: False sends a buffer from where it is, unless it is below `copy_threshold`.
-            track: with copy=False, return a MessageTracker.
+            track: with copy=False, the MessageTracker tells when `data` is free again.
             routing_id: of the peer (SERVER, PEER).
             group: of the message (RADIO).
+
+        Returns:
+            None; with copy=False (or for a Frame that has one and `track`) a MessageTracker.
 
         Raises:
             Again: there is no room, and DONTWAIT was given or SNDTIMEO is over.
@@ -246,7 +241,7 @@ cdef class Socket(SocketBase):
         cdef object tracker = None
         if routing_id is not None or group is not None or self.s == NULL or self.s.row.send == SEND_GROUP:
             return self._send_addressed(data, flags, copy, track, routing_id, group)
-        if PyBytes_CheckExact(data) and copy and not track:
+        if PyBytes_CheckExact(data) and copy:
             zmsg_init(&m)
             Py_INCREF(data)
             zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
@@ -301,9 +296,13 @@ cdef class Socket(SocketBase):
             msg_parts: a sequence of what `send` takes.
             flags, copy, track, routing_id, group: as in `send`; with SNDMORE the message goes on after these parts.
 
+        Returns:
+            None; with copy=False a MessageTracker of all parts.
+
         Raises:
-            what `send` raises.
-            TypeError: a part is no buffer; nothing was sent then.
+            what `send` raises; none of the parts was taken then.
+            TypeError: a part is no buffer.
+            IndexError: there is no part.
         """
         cdef zmsg small[16]
         cdef zmsg* parts = small
@@ -316,18 +315,15 @@ cdef class Socket(SocketBase):
         cdef object seq = msg_parts if isinstance(msg_parts, (list, tuple)) else list(msg_parts)
         n = <uint32_t>len(seq)
         if n == 0:
-            return FINISHED if track else None
+            raise IndexError("a message has at least one part")
         if self.s == NULL:
             refuse(self.s)
-        if n == 1 or self.s.row.send == SEND_GROUP or flags & SNDMORE or self.s.nstage:
-            for k in range(n):
-                tracker = Socket.send(
-                    self, seq[k], flags | SNDMORE if k + 1 < n else flags, copy, track, routing_id=routing_id, group=group
-                )
-                if track:
-                    trackers = trackers or []
-                    trackers.append(tracker)
-            return MessageTracker(*trackers) if track else None
+        if n == 1:
+            return Socket.send(self, seq[0], flags, copy, track, routing_id=routing_id, group=group)
+        if self.s.row.send == SEND_GROUP:
+            fail(-EINVAL, "RADIO sends single-part messages only")
+        if group is not None:
+            fail(-EINVAL, "only RADIO sends to a group")
         if n > 16:
             parts = <zmsg*>malloc(n * sizeof(zmsg))
             if parts == NULL:
@@ -344,7 +340,7 @@ cdef class Socket(SocketBase):
                 made += 1
                 if routing_id is not None:
                     parts[k].routing_id = routing_id
-                if tracker is not None and track:
+                if tracker is not None and tracker is not FINISHED:
                     trackers = trackers or []
                     trackers.append(tracker)
             self._send_parts(parts, n, flags)
@@ -356,29 +352,32 @@ cdef class Socket(SocketBase):
                 zmsg_release(&parts[k])
             if parts != small:
                 free(parts)
-        if track:
-            return MessageTracker(*trackers) if trackers else FINISHED
-        return None
+        if trackers is not None:
+            return MessageTracker(*trackers)
+        return None if copy else FINISHED
 
-    def send_many(self, messages, int flags=0):
+    def send_many(self, iterable, int flags=0):
         """Send many messages with one call.
 
         Args:
-            messages: an iterable; each item is what `send` takes, or a list or tuple of parts.
+            iterable: the messages; each item is what `send` takes, or a list or tuple of parts.
             flags: DONTWAIT stops at the first message for which there is no room.
 
         Returns:
             how many were sent.
 
         Raises:
-            what `send` raises.  With DONTWAIT or SNDTIMEO, Again only when nothing was sent.
+            what `send` raises.  With DONTWAIT or SNDTIMEO, Again only when nothing was sent.  EINVAL for SNDMORE: each
+            item is a whole message.
         """
-        cdef object items = messages if type(messages) is list or type(messages) is tuple else None
-        cdef object iterator = None if items is not None else iter(messages)
+        cdef object items = iterable if type(iterable) is list or type(iterable) is tuple else None
+        cdef object iterator = None if items is not None else iter(iterable)
         cdef list batch
         cdef Py_ssize_t total = 0
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t sent
+        if flags & SNDMORE:
+            fail(-EINVAL, "SNDMORE: each item of send_many is a whole message")
         while True:
             if items is not None:
                 sent = self._send_batch(items, at, flags, total)
@@ -695,14 +694,14 @@ cdef class Socket(SocketBase):
         """Receive all messages that are there, waiting for the first.
 
         Args:
-            max_n: at most so many; None: no limit.
+            max_n: at most so many, not negative; None: no limit.
             timeout: ms to wait for the first; None: as RCVTIMEO says, 0: do not wait.
 
         Returns:
             a list: bytes for a message of one part, a list of bytes for one of several.  Empty when the time is over.
 
         Raises:
-            what `recv` raises, but for Again.
+            what `recv` raises, but for Again; ValueError: `max_n` is negative.
         """
         cdef part p
         cdef list flat = []
@@ -714,7 +713,9 @@ cdef class Socket(SocketBase):
         cdef int64_t deadline
         cdef bint dontwait = False
         cdef bint singles = True
-        if want == 0:
+        if max_n is not None and want <= 0:
+            if want < 0:
+                raise ValueError(f"max_n must not be negative, not {want}")
             return flat
         if timeout is None:
             deadline = self._receive_deadline(0)
@@ -768,15 +769,26 @@ cdef class Socket(SocketBase):
 
         Returns:
             the events that are there, 0 when the time is over.
+
+        Raises:
+            ZMQError: ENOTSUP (a SocketClosed), the socket is closed.
+            ContextTerminated: the context was terminated.
         """
+        if self.s == NULL or self.s.closed:
+            raise make_error(ENOTSUP, "the socket is closed", SocketClosed)
         ready = zmq_poll([(self, flags)], -1 if timeout is None or timeout < 0 else int(timeout))
         return ready[0][1] if ready else 0
+
+    def set_hwm_policy(self, str direction, dict spec):
+        """Say what happens at the high-water mark; see `pyzq.Socket.set_hwm_policy`."""
+        set_policy(self, direction, spec)
 
     def stats(self):
         """What went through the socket, what waits, and what was dropped and why.
 
         Returns:
             a dict: for "send" and "recv" each `accepted`, `delivered` (to the kernel, or the other socket), `queued`,
-            `dropped` (a dict by reason), which add up at all times; and "peers", a list with the same of each.
+            `dropped` (a dict by reason), which add up at all times; and "peers", a list with the same of each.  All of it
+            as it was at one moment.
         """
         return books_of(self)

@@ -1,20 +1,19 @@
 """What every socket of a Python program has besides messages: its life, its endpoints, its options, its books."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.errno cimport EADDRINUSE, EAGAIN, EFAULT, EHOSTUNREACH, EINTR, EINVAL, EPROTONOSUPPORT
+from libc.errno cimport EADDRINUSE, EAGAIN, EFAULT, EHOSTUNREACH, EINTR, EINVAL, EMFILE, EPROTONOSUPPORT
+from libc.limits cimport INT_MAX, INT_MIN
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .border cimport check_signals_masked, fail, fail_text, lock_py, refuse, restore_signals
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
-from .engine cimport ept, sock
+from .engine cimport sock
 from .errno_zmq cimport ENOTSUP
 from .lifecycle cimport sock_close, sock_export_fd, sock_new, sock_signal_seen
-from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, LIMIT_OF_OPTION, POLICY_BLOCK, POLICY_DISCONNECT,
-                      POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST, limits)
 from .message cimport release_drain, release_pending
 from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
-from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SPECIAL, OPT_TYPE_BYTES, option_find, option_row,
-                       option_value, options_get, options_set)
+from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SPECIAL, OPT_TYPE_BYTES, OPT_TYPE_INT, option_find,
+                       option_row, option_value, options_get, options_set)
 from .patterns cimport (RECV_NONE, SEND_NONE, WRAP_GROUP, WRAP_NUMBER, WRAP_TOPICS, EAGER, THREAD_SAFE_TYPE,
                         route_can_send, route_peek)
 from .pipe cimport part
@@ -29,6 +28,9 @@ from .waiting cimport wait_one, wait_progress, wait_spin
 from .zmtp cimport TYPE_PAIR, TYPE_PEER
 
 from zcore.errors import make_error
+
+cdef enum:
+    CONFLATE = 54
 
 cdef uint32_t* _generation = generation_word()
 
@@ -145,7 +147,7 @@ cdef class SocketBase:
         if self.s == NULL:
             if error == -EINVAL:
                 fail(error, f"no socket type has the number {socket_type}")
-            fail(error, "MAX_SOCKETS of the context is reached" if error == -24 else "")
+            fail(error, "MAX_SOCKETS of the context is reached" if error == -EMFILE else "")
         self.context = context
         parent.members.add(self)
 
@@ -193,7 +195,6 @@ cdef class SocketBase:
             return
         if linger is not None:
             ms = linger
-            self.s.opt.linger = <int>ms
             if ms < 0:
                 ms = -1
         with nogil:
@@ -344,6 +345,7 @@ cdef class SocketBase:
         Raises:
             ZMQError: EINVAL for an unknown option, one that this type does not have, a value out of range.
             TypeError: the value is not of the option's type.
+            OverflowError: an integer that does not fit the option's C type: 64 bits for a few options, 32 for the others.
 
         Source: zmq_setsockopt(3).
         """
@@ -369,10 +371,13 @@ cdef class SocketBase:
                 raise TypeError("unicode not allowed, use setsockopt_string")
             if not isinstance(value, int):
                 raise TypeError(f"expected int, got: {value!r}")
-            if not -0x8000000000000000 <= value <= 0xFFFFFFFFFFFFFFFF:
-                fail(-EINVAL, f"{value} does not fit 64 bits")
-            number = value if value <= 0x7FFFFFFFFFFFFFFF else value - (1 << 64)
+            number = value
+            if (row == NULL or row.type == OPT_TYPE_INT) and not INT_MIN <= number <= INT_MAX:
+                raise OverflowError("value too large to convert to int")
         self._enter()
+        if option == CONFLATE and number and (self.s.send_limits_set or self.s.recv_limits_set):
+            zq_unlock(&self.s.lock)
+            fail(-EINVAL, "the socket has a policy, of which CONFLATE is another; set_hwm_policy(send=DEFAULT, recv=DEFAULT) first")
         if row != NULL and row.type == OPT_TYPE_BYTES:
             rc = options_set(&self.s.opt, self.s.type, option, data, size, OPT_KIND_BYTES)
         else:
@@ -386,6 +391,8 @@ cdef class SocketBase:
         else:
             zq_unlock(&self.s.lock)
         if rc < 0:
+            if value is None:
+                raise TypeError(f"expected bytes, got: {value!r}")
             from zcore.option_text import explain
             fail(rc, explain(option, self.s.type, value))
 
@@ -469,66 +476,13 @@ cdef class SocketBase:
         sock_settle(s)
         return events
 
-    # --- high-water marks ----------------------------------------------------------------------------------
-
-    def set_hwm_policy(self, str direction, dict spec):
-        """Say what happens at the high-water mark; see `pyzq.Socket.set_hwm_policy`.  For peers that come from now on,
-        and those that are there."""
-        cdef limits lim
-        cdef bint sending = direction == "send"
-        kinds = {"block": POLICY_BLOCK, "drop_newest": POLICY_DROP_NEWEST, "drop_oldest": POLICY_DROP_OLDEST,
-                 "keep_last": POLICY_KEEP_LAST, "disconnect": POLICY_DISCONNECT}
-        kind = spec["kind"]
-        lim.policy = kinds[kind]
-        messages = spec.get("messages")
-        lim.messages = LIMIT_OF_OPTION if messages is None else messages
-        lim.bytes = spec.get("bytes") or 0
-        lim.after_ns = <int64_t>(spec.get("after_ms") or 0) * 1000000
-        key = spec.get("key")
-        lim.key_len = 0
-        lim.key = KEY_NONE
-        if key == "first_frame":
-            lim.key = KEY_FIRST_FRAME
-        elif key is not None:
-            lim.key = KEY_PREFIX
-            lim.key_len = key
-        self._enter()
-        why = ""
-        if sending and self.s.row.send == SEND_NONE or not sending and self.s.row.recv == RECV_NONE:
-            why = f"this type of socket does not {direction}"
-        elif not sending and self.s.row.traits & EAGER:
-            why = "what publishers receive are subscriptions, which cannot be dropped"
-        elif kind == "disconnect" and sending and _is_inproc(self.s):
-            why = "inproc endpoints have no connection to close"
-        elif kind == "disconnect" and not sending:
-            why = "Disconnect is for peers that are slow to receive: for sending only"
-        elif kind in ("drop_oldest", "keep_last") and self.s.type in (3, 4):
-            why = "requests and replies are neither replaced nor reordered: use Block, DropNewest or Disconnect"
-        elif self.s.type == 11 and kind in ("drop_oldest", "keep_last", "drop_newest"):
-            why = "a STREAM is bytes, of which none can be left out"
-        if why:
-            zq_unlock(&self.s.lock)
-            fail(-EINVAL, f"{kind} for {direction}: {why}")
-        if sending:
-            self.s.r.nodrop = kind == "block"
-            self.s.send_limits = lim
-            self.s.send_limits_set = True
-            self.s.policy_timeout_ms = -2
-            if kind == "block" and spec.get("timeout_ms", -1) >= 0:
-                self.s.policy_timeout_ms = spec["timeout_ms"]
-        else:
-            self.s.recv_limits = lim
-            self.s.recv_limits_set = True
-        self._new_marks()
-        sock_settle(self.s)
-
     # --- monitor -------------------------------------------------------------------------------------------
 
     def monitor(self, addr, int events=0xFFFF):
         """Tell what happens to connections over a PAIR that is bound to an inproc endpoint; None stops it.
 
         Raises:
-            ZMQError: EPROTONOSUPPORT, the address is not inproc; EADDRINUSE; EINVAL, malformed.
+            ZMQError: EINVAL, malformed; EPROTONOSUPPORT, the address is not inproc; EADDRINUSE.
             TypeError: the address is neither str nor bytes.
 
         Source: zmq_socket_monitor(3).
@@ -545,6 +499,8 @@ cdef class SocketBase:
                 addr = addr.encode("utf-8")
             if not isinstance(addr, bytes):
                 raise TypeError(f"a monitor's address is a str, not {type(addr).__name__}")
+            if b"://" not in addr:
+                fail(-EINVAL, "a monitor's address begins with inproc://")
             if not addr.startswith(b"inproc://"):
                 fail(-EPROTONOSUPPORT, "monitors speak over inproc only")
         self._enter()
@@ -588,14 +544,6 @@ cdef class SocketBase:
             self._enter()
             zq_unlock(&self.s.lock)
             fail(-EADDRINUSE, "another thread has begun to monitor this socket at the same moment")
-
-
-cdef bint _is_inproc(sock* s) noexcept:
-    """[lock]"""
-    cdef ept* e = s.epts
-    while e != NULL and e.stream:
-        e = e.next
-    return e != NULL
 
 
 cdef int _events_of(sock* s, bint progress) noexcept:

@@ -1,7 +1,7 @@
 """Reading, writing, notifying; see traffic.pxd."""
 
 from .errno_zmq cimport ECANCELED
-from libc.errno cimport ECONNABORTED
+from libc.errno cimport ECONNABORTED, ENOMEM, EPROTO
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
@@ -209,7 +209,7 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
         return
     while inq_next_command(&p.inn, &at):
         if conn_command(&n.c, &at, &kind, &arg) < 0:
-            rc = -71      # EPROTO: a malformed command ends the connection, behind what came before it
+            rc = -EPROTO      # a malformed command ends the connection, behind what came before it
             continue
         if kind == COMMAND_PING and n.c.peer_ttl:
             traffic_mind(s, n)
@@ -220,7 +220,7 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
             elif (kind == COMMAND_JOIN or kind == COMMAND_LEAVE) and s.type == TYPE_RADIO:
                 fanout_group(&s.r, p, arg.data, arg.size, kind == COMMAND_LEAVE)
     if inq_publish(&p.inn) < 0 and rc >= 0:
-        rc = -12          # ENOMEM
+        rc = -ENOMEM
     if inq_ready(&p.inn):
         traffic_hear(s, p)
         if s.row.wrap == WRAP_REQ:

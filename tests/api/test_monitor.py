@@ -5,6 +5,7 @@ import importlib
 import pytest
 from support.impl import OURS, sides, zmq
 from support.rawpeer import RawListener
+from support.remote import run_script
 from support.waiting import Task, Watch, wait_for
 from support.world import free_port
 
@@ -109,6 +110,40 @@ def test_message_form(world):
 def test_bad_monitor_addresses(world, address):
     with pytest.raises(zmq.ZMQError):
         world.socket(zmq.DEALER).monitor(address, int(zmq.EVENT_ALL))
+
+
+WITHOUT_DESCRIPTORS = """
+import errno, os, resource, socket, sys
+from support.waiting import Watch
+context = zmq.Context()
+pull = context.socket(zmq.PULL)
+pull.linger = 0
+pull.rcvtimeo = 10_000
+pull.bind("tcp://127.0.0.1:*")
+endpoint = pull.LAST_ENDPOINT.rstrip(b"\\0").decode()
+watch = Watch(pull)
+with socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2]))):
+    watch.wait(zmq.EVENT_ACCEPTED)
+# as many as there are now and one more, for the client's side of the connection
+spare = os.dup(0)
+os.close(spare)
+resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+client = socket.socket()
+client.connect(("127.0.0.1", int(endpoint.rpartition(":")[2])))
+failed = watch.wait(zmq.EVENT_ACCEPT_FAILED)
+print(failed["value"] == errno.EMFILE, failed["endpoint"].decode() == endpoint)
+resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+print(bool(watch.wait(zmq.EVENT_ACCEPTED)))  # the connection had to wait, and is served now
+client.close()
+watch.close()
+pull.close()
+context.term()
+"""
+
+
+def test_no_descriptors_left_to_accept_with():
+    """ACCEPT_FAILED says why; the listener goes on when there are descriptors again."""
+    assert run_script(WITHOUT_DESCRIPTORS).split() == ["True"] * 3
 
 
 @pytest.mark.skipif(not OURS, reason="libzmq's I/O thread blocks at a full monitor")

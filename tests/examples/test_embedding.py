@@ -63,15 +63,58 @@ context.term()
 """
 
 
-@pytest.mark.slow
-def test_embedding(tmp_path):
+# What programs written against pyzmq's declarations do, with another name of the package.
+CLASSES = """
+from pyzq cimport Context, Frame, Socket
+
+def look(Context context, Socket socket, Frame frame):
+    cdef Frame received
+    socket.send(frame)
+    received = socket.recv(copy=False)
+    return context.x != NULL and socket.s != NULL and received.size == frame.size and (<char*>received.data)[0]
+"""
+BUILD = """
+import pyzq
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+sources = [Extension("classes", ["classes.pyx"], include_dirs=pyzq.get_includes())]
+setup(ext_modules=cythonize(sources, language_level=3, include_path=pyzq.get_includes()))
+"""
+USE = """
+import pyzq, classes
+
+with pyzq.Context() as context, context.socket(pyzq.PAIR) as one, context.socket(pyzq.PAIR) as two:
+    one.bind("inproc://look")
+    two.connect("inproc://look")
+    two.send(b"*answer")
+    print(classes.look(context, one, pyzq.Frame(b"request")))
+"""
+
+
+def runner(folder):
     def run(*arguments):
         ended = subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False
+            [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=150, check=False
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
+    return run
+
+
+@pytest.mark.slow
+def test_the_classes_can_be_cimported(tmp_path):
+    run = runner(tmp_path)
+    (tmp_path / "classes.pyx").write_text(CLASSES)
+    (tmp_path / "setup.py").write_text(BUILD)
+    run("setup.py", "--quiet", "build_ext", "--inplace")
+    assert run("-c", USE).split() == [str(ord("*"))]
+
+
+@pytest.mark.slow
+def test_embedding(tmp_path):
+    run = runner(tmp_path)
     for name in ("embedded.pyx", "run.py", "setup.py"):
         shutil.copy(EMBEDDING / name, tmp_path)
     run("setup.py", "--quiet", "build_ext", "--inplace")

@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from support.impl import DEADLINE, DRAFT, Errors, links, zmq
-from support.waiting import sync
+from support.impl import DEADLINE, DRAFT, TRANSPORTS, Errors, links, needs_draft, sides, zmq
+from support.waiting import sync, wait_for
 
 SIZES = (0, 1, 1000, 65536, 1 << 20)
 HUGE = 9 << 20
-DRAFT_TYPES = ("CLIENT", "RADIO", "SCATTER", "CHANNEL")  # PEER is addressed by connect_peer: test_drafts.py
+DRAFT_TYPES = ("CLIENT", "RADIO", "SCATTER", "CHANNEL")
 
 
 def body(size, seed=0):
@@ -206,6 +206,49 @@ def test_nine_megabytes(world, types, link):
     if multipart:
         sent.append([body(100), body(HUGE, 3), body(5)])
     TALK[kind](a, b, sent)
+
+
+@needs_draft
+@pytest.mark.parametrize("sizes", [SIZES, (HUGE,)], ids=["sizes", "nine-megabytes"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_peers(world, transport, sizes):
+    """PEER: who connects learns the number of the other side at once, who is bound from a message."""
+    bound, made = world.socket(zmq.PEER), world.socket(zmq.PEER)
+    number = made.connect_peer(world.bind(bound, transport))
+    for size in sizes:
+        made.send(body(size), routing_id=number)
+        got = bound.recv(copy=False)
+        assert got.bytes == body(size)
+        bound.send(body(size, 5), routing_id=got.routing_id)
+        back = made.recv(copy=False)
+        assert (back.bytes, back.routing_id) == (body(size, 5), number)
+
+
+@pytest.mark.parametrize("sizes", [SIZES[1:], (HUGE,)], ids=["sizes", "nine-megabytes"])
+@pytest.mark.parametrize("a_binds", [True, False], ids=["a-binds", "b-binds"])
+@pytest.mark.parametrize("pair", sides())
+def test_streams(world, pair, a_binds, sizes):
+    """STREAM: bytes without frames, so that what was one message may arrive as several."""
+    a, b = world.socket(zmq.STREAM, pair[0]), world.socket(zmq.STREAM, pair[1])
+    world.link(*((a, b) if a_binds else (b, a)), "tcp")
+    (name_b, empty_a), (name_a, empty_b) = a.recv_multipart(), b.recv_multipart()
+    assert empty_a == empty_b == b""
+
+    def carry(source, name, target, known, data):
+        source.send_multipart([name, data])
+        got = bytearray()
+        while len(got) < len(data):
+            who, piece = target.recv_multipart()
+            assert who == known
+            got += piece
+        assert got == data
+
+    for size in sizes:
+        carry(a, name_b, b, name_a, body(size))
+        carry(b, name_a, a, name_b, body(size, 9))
+    a.send_multipart([name_b, b""])  # ends the connection, for the other side too; libzmq does it at a later call
+    wait_for(lambda: a.poll(1) < 0 or b.poll(5), "the end")
+    assert b.recv_multipart() == [name_a, b""]
 
 
 @pytest.mark.parametrize("link", links())

@@ -147,13 +147,17 @@ def test_strings(socket):
 
 @pytest.mark.parametrize("address", ["inproc://end", "tcp://127.0.0.1:*"])
 def test_bind_and_connect_end_with_their_block(context, socket, address):
-    with socket.bind(address) as bound:
+    bind = socket.bind(address)
+    with bind as bound:
         last = socket.last_endpoint.decode()
-        assert repr(bound) == f"<SocketContext(bind={last!r})>"
+        assert bound is socket
+        assert repr(bind) == f"<SocketContext(bind={last!r})>"
         with context.socket(pyzq.DEALER) as other:
             other.linger = 0
-            with other.connect(last) as connected:
-                assert repr(connected) == f"<SocketContext(connect={last!r})>"
+            connect = other.connect(last)
+            assert repr(connect) == f"<SocketContext(connect={last!r})>"
+            with connect as connected:
+                assert connected is other
             with pytest.raises(pyzq.ZMQError):
                 other.disconnect(last)
     with pytest.raises(pyzq.ZMQError):

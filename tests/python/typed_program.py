@@ -8,7 +8,7 @@ from typing_extensions import assert_type
 
 import pyzq as zmq
 from pyzq import patterns
-from pyzq.hwm import DropOldest
+from pyzq.hwm import DEFAULT, Block, DropOldest
 
 
 def numbers(socket: zmq.Socket[bytes]) -> None:
@@ -19,6 +19,8 @@ def numbers(socket: zmq.Socket[bytes]) -> None:
     socket.set(zmq.IDENTITY, b"me")
     socket.setsockopt(zmq.LINGER, 0)
     socket.hwm_policy = DropOldest(messages=5)
+    socket.set_hwm_policy(send=DEFAULT, recv=Block())
+    socket.hwm_policy = None
 
 
 def messages(socket: zmq.Socket[bytes], copy: bool) -> None:
@@ -42,6 +44,10 @@ def contexts() -> None:
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket, socket.bind("tcp://*:5555"):
         assert_type(zmq.Context.instance(io_threads=1).closed, bool)
         socket.close(linger=0)
+    with zmq.Context() as context, context.socket(zmq.PULL).bind("tcp://*:5555") as bound:
+        assert_type(bound, zmq.Socket[bytes])
+        with context.socket(zmq.PUSH, socket_class=Mine).connect("tcp://localhost:5555") as connected:
+            assert_type(connected, Mine)
 
 
 def polling(socket: zmq.Socket[bytes]) -> None:
