@@ -100,8 +100,7 @@ cdef class Context:
 
         Raises:
             ZMQError: EINVAL for an unknown option or a value out of range; OptionTooLate (EINVAL), how many threads there
-                are and what they are like is settled when the first socket is bound or connected over a network
-                transport; ContextClosed (EFAULT).
+                are and what they are like is settled with the first socket; ContextClosed (EFAULT).
             TypeError: the value is not of the option's type.
             OverflowError: an integer beyond 32 bits.
         """
@@ -125,7 +124,7 @@ cdef class Context:
         zq_lock(&self.x.lock)
         if self.x.started and row != NULL and row.applies == OPT_FIRST_SOCKET:
             zq_unlock(&self.x.lock)
-            raise_too_late((<bytes>row.name).decode(), "before the first socket is bound or connected")
+            raise_too_late((<bytes>row.name).decode(), "before the first socket is made")
         if data != NULL:
             rc = ctx_options_set(&self.x.opts, option, data, size, OPT_KIND_BYTES)
         else:

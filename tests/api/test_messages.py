@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 from support.impl import TRANSPORTS, links, needs_draft, ours_only, zmq
-from support.waiting import drain, wait_for
+from support.waiting import Watch, drain, wait_for
 
 BUFFERS = {
     "bytes": b"some bytes",
@@ -45,6 +45,90 @@ def test_what_can_not_be_sent(world, data):
         push.send_multipart([b"good", data])
     push.send(b"after")  # the refused multipart left nothing behind
     assert pull.recv_multipart() == [b"after"]
+
+
+@ours_only
+@pytest.mark.parametrize("flags", [0, int(zmq.SNDMORE)])
+@pytest.mark.parametrize("begun", [False, True])
+def test_parts_go_all_or_none(world, begun, flags):
+    """Also when the message goes on after them, and when it was begun before: a part that is none stages nothing."""
+    push, pull = world.pair(zmq.PUSH, zmq.PULL, "inproc")
+    if begun:
+        push.send(b"begun", zmq.SNDMORE)
+    for parts in ([b"a", object()], [b"a", b"b", "text"], [object(), b"a"]):
+        with pytest.raises(TypeError):
+            push.send_multipart(parts, flags)
+    push.send_multipart([b"c", b"d"], flags)
+    if flags:
+        push.send_multipart([b"e", bytearray(b"f"), zmq.Frame(b"g")] * 4)
+    more = [b"e", b"f", b"g"] * 4 if flags else []
+    assert pull.recv_multipart() == [b"begun"] * begun + [b"c", b"d", *more]
+    push.send(b"whole")
+    assert pull.recv_multipart() == [b"whole"]
+
+
+@ours_only
+def test_parts_without_room_leave_nothing_behind(world):
+    """The peer goes while a message is staged: what is refused then is not half taken."""
+    push = world.socket(zmq.PUSH)
+    pull = world.socket(zmq.PULL)
+    world.link(push, pull, "inproc")
+    push.send(b"begun", zmq.SNDMORE)
+    pull.close()
+    wait_for(lambda: not push.poll(1, int(zmq.POLLOUT)) and not push.stats()["peers"], "the end of the peer")
+    for _ in range(3):
+        with pytest.raises(zmq.Again):
+            push.send_multipart([b"a", b"b"], zmq.DONTWAIT)
+    other = world.socket(zmq.PULL)
+    other.connect(push.LAST_ENDPOINT)
+    push.send_multipart([b"c", b"d"])
+    assert other.recv_multipart() == [b"begun", b"c", b"d"]
+
+
+@needs_draft
+@pytest.mark.parametrize("kind", ["RADIO", "CLIENT", "SERVER", "SCATTER", "CHANNEL", "PEER"])
+def test_types_of_one_part_take_none_of_several(world, kind):
+    made = world.socket(getattr(zmq, kind))
+    if kind in ("CLIENT", "SCATTER", "CHANNEL"):
+        world.bind(made, "inproc")
+    for parts in ([b"a", b"b"], [b"a", object()]):
+        with pytest.raises((zmq.ZMQError, TypeError)) as caught:
+            made.send_multipart(parts)
+        assert getattr(caught.value, "errno", int(zmq.EINVAL)) == int(zmq.EINVAL)
+    assert made.stats()["send"]["accepted"] == 0
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_frame_knows_its_descriptor(world, transport):
+    """SRCFD: the connection's, as the monitor says; messages within a process have none."""
+    push, pull = world.socket(zmq.PUSH), world.socket(zmq.PULL)
+    watch = Watch(pull) if transport != "inproc" else None
+    world.link(pull, push, transport)
+    push.send_multipart([b"x", b"y" * 200_000])
+    frames = pull.recv_multipart(copy=False)
+    if transport == "inproc":
+        for frame in frames:
+            with pytest.raises(zmq.ZMQError) as caught:
+                frame.get(zmq.SRCFD)
+            assert caught.value.errno == int(zmq.EINVAL)
+        return
+    with watch:
+        fd = int(watch.wait(zmq.EVENT_ACCEPTED)["value"])
+    assert [frame.get(zmq.SRCFD) for frame in frames] == [fd, fd]
+
+
+@ours_only
+def test_bytes_of_the_interpreter_are_not_written_to(world):
+    """A view of memory that only the frame has can be written to, one of a `bytes` object cannot."""
+    assert zmq.Frame(b"made by hand").buffer.readonly
+    push, pull = world.pair(zmq.PUSH, zmq.PULL, "inproc")
+    push.send(b"the very same object")
+    assert pull.recv(copy=False).buffer.readonly
+    push, pull = world.pair(zmq.PUSH, zmq.PULL, "tcp")
+    push.send(b"x" * 300_000)
+    view = pull.recv(copy=False).buffer
+    assert not view.readonly
+    view[0] = 0
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -250,6 +334,16 @@ def test_recv_many_takes_what_is_there(world):
     assert len(pull.recv_many(4)) == 4
     assert len(pull.recv_many()) == 6
     assert push.send_many([]) == 0
+    assert push.send_many(iterable=[b"named"], flags=0) == 1
+    assert pull.recv_many(max_n=5, timeout=1000) == [b"named"]
+    assert pull.recv_many(0) == []
+    for negative in (-1, -3):
+        with pytest.raises(ValueError, match="max_n"):
+            pull.recv_many(negative)
+    with pytest.raises(zmq.ZMQError) as caught:
+        push.send_many([b"x"], zmq.SNDMORE)
+    assert caught.value.errno == int(zmq.EINVAL)
+    assert pull.recv_many(timeout=0) == []
 
 
 @ours_only

@@ -284,3 +284,22 @@ def test_registering_the_fd_with_an_event_loop(world):
         return got
 
     assert asyncio.run(collect()) == [b"%d" % number for number in range(100)]
+
+
+@ours_only
+def test_a_closed_socket_is_an_error(world):
+    made = world.socket(zmq.PULL)
+    poller = zmq.Poller()
+    poller.register(made, zmq.POLLIN)
+    made.close()
+    for call in (
+        lambda: poller.poll(0),
+        lambda: zmq.select([made], [], [], 0),
+        lambda: zmq.zmq_poll([(made, zmq.POLLIN)], 0),
+    ):
+        with pytest.raises(zmq.error.SocketClosed) as caught:
+            call()
+        assert caught.value.errno == int(zmq.ENOTSOCK)
+    with pytest.raises(zmq.error.SocketClosed) as caught:
+        made.poll(0)
+    assert caught.value.errno == int(zmq.ENOTSUP)

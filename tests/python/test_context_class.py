@@ -88,6 +88,14 @@ def test_closed_context_makes_no_sockets():
     assert caught.value.errno == pyzq.EFAULT
 
 
+def test_no_shadow_of_what_is_gone():
+    context = pyzq.Context()
+    context.term()
+    with pytest.raises(pyzq.ZMQError) as caught:
+        pyzq.Context.shadow(context)
+    assert caught.value.errno == pyzq.EFAULT
+
+
 def test_unclosed_context_warns_and_does_not_wait():
     context = pyzq.Context()
     push = context.socket(pyzq.PUSH)

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from pyzq import error
-from pyzq.constants import Errno
+from pyzq import Context, error
+from pyzq.constants import IO_THREADS, Errno
 from zcore import errors
 
 
@@ -88,6 +88,17 @@ def test_arguments_of_fixed_errors_are_ignored():
     assert error.Again(5, "x").errno == errno.EAGAIN
     assert error.ContextTerminated(errno=1, msg="x").errno == Errno.ETERM
     assert error.InterruptedSystemCall(msg="x").errno == errno.EINTR
+
+
+def test_a_closed_context_is_both_errors():
+    """pyzmq raises RuntimeError here."""
+    context = Context()
+    context.term()
+    for call in (lambda: context.get(IO_THREADS), lambda: context.set(IO_THREADS, 1)):
+        for kind in (RuntimeError, error.ZMQError, error.ContextClosed):
+            with pytest.raises(kind) as caught:
+                call()
+        assert caught.value.errno == errno.EFAULT
 
 
 def test_shared_numbers_say_which():
