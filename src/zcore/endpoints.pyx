@@ -1,6 +1,6 @@
 """Endpoints of all transports; see endpoints.pxd."""
 
-from libc.errno cimport EADDRINUSE, EAGAIN, EINVAL, ENOENT, ENOMEM, EPROTONOSUPPORT
+from libc.errno cimport EADDRINUSE, EAGAIN, EINVAL, ENOENT, ENOMEM, ENOTSOCK, EPROTONOSUPPORT
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, strlen
@@ -104,7 +104,7 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
     rc = _need_reactor(s, why)
     if rc == 0:
         zq_lock(&s.lock)
-        rc = stream_options_of(s, &e.sopts)
+        rc = -ENOTSOCK if s.closed else stream_options_of(s, &e.sopts)
         zq_unlock(&s.lock)
     if rc == 0:
         e.stream = True
@@ -122,6 +122,10 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
         return rc
     fd = e.l.fd
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        ept_free(e)
+        return -ENOTSOCK      # by another thread, just now: nobody would end this endpoint
     ept_link(s, e)
     ept_last(s, e.name)
     zq_unlock(&s.lock)
@@ -167,6 +171,10 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         ept_free(e)
         return -ENOMEM
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        ept_free(e)
+        return -ENOTSOCK
     if _connected_already(s, e):
         ept_last(s, e.name)
         zq_unlock(&s.lock)
@@ -190,7 +198,7 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
     rc = _need_reactor(s, why)
     if rc == 0:
         zq_lock(&s.lock)
-        rc = stream_options_of(s, &e.sopts)
+        rc = -ENOTSOCK if s.closed else stream_options_of(s, &e.sopts)
         if rc == 0:
             rc = connecter_init(&e.dial, &e.where, &e.sopts)
         if rc == 0:

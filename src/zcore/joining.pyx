@@ -1,6 +1,6 @@
 """Binding, connecting and parting over inproc; see joining.pxd."""
 
-from libc.errno cimport EADDRINUSE, ENOMEM
+from libc.errno cimport EADDRINUSE, ENOMEM, ENOTSOCK
 from libc.stdint cimport uint32_t, uint8_t
 from libc.string cimport memcpy, memset, strlen
 
@@ -219,6 +219,9 @@ cdef int inproc_bind(sock* s, ept* e) noexcept nogil:
     cdef bint more = True
     cdef int rc = 0
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        return -ENOTSOCK      # by another thread, just now: it has given up its names already
     zq_lock(&s.x.lock)
     entry = ctx_name(s.x, e.where.name, e.where.name_n, True)
     if entry == NULL:
@@ -262,6 +265,9 @@ cdef int inproc_connect(sock* s, ept* e) noexcept nogil:
     cdef peer* p
     cdef int rc = -ENOMEM
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        return -ENOTSOCK
     p = peer_make(s, PEER_INPROC)
     if p != NULL:
         p.lnk = link_new()
