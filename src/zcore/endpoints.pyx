@@ -22,7 +22,8 @@ from .peers cimport peer_leave, peer_make
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .pubsub cimport own_resend
 from .reactor cimport reactor
-from .routing cimport PEER_STREAM, peer, routing_add, routing_find, routing_name, routing_name_generated
+from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_find, routing_name, routing_name_generated,
+                       routing_remove)
 from .traffic cimport sock_post, sock_ref, sock_wake, traffic_settle, wakes, wakes_run
 from .waiting cimport wait_one
 from .zmtp cimport TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, TYPE_XSUB
@@ -152,7 +153,7 @@ cdef bint _connected_already(sock* s, ept* e) noexcept nogil:
 cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexcept nogil:
     cdef endpoint where
     cdef ept* e
-    cdef peer* p
+    cdef peer* p = NULL
     cdef char[768] printed
     cdef int shown = <int>n if n < 200 else 200
     cdef int rc = _parse(s, text, n, &where, ENDPOINT_CONNECT, why)
@@ -223,6 +224,9 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         if rc == 0:
             ept_link(s, e)
             ept_last(s, e.name)
+        elif p != NULL:
+            routing_remove(&s.r, p)
+            peer_free(p)
         zq_unlock(&s.lock)
     if rc < 0:
         if why[0] == 0:

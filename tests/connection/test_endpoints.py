@@ -510,6 +510,37 @@ def test_connecting_anew_over_inproc_when_the_other_side_has_gone(world, kind, p
 
 
 @ours_only
+@pytest.mark.skipif("PYZQ_SANITIZER" in os.environ, reason="a sanitizer needs more memory than any limit leaves")
+def test_connect_without_memory_leaves_nothing_behind(world, remote):
+    """There is none for the subscription that the new peer's queue begins with."""
+    client = remote(own=True)
+    with RawListener() as listener:
+        client.run(
+            "import resource\n"
+            "ctx = zmq.Context()\n"
+            "xsub = ctx.socket(zmq.XSUB)\n"
+            "xsub.bind('tcp://127.0.0.1:*')\n"
+            "xsub.send(b'\\x01' + bytes(256 << 20))\n"
+            "limits = resource.getrlimit(resource.RLIMIT_AS)\n"
+            "pages = int(open('/proc/self/statm').read().split()[0])\n"
+            "resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (64 << 20), limits[1]))\n"
+            "try:\n"
+            f"    xsub.connect({listener.endpoint!r})\n"
+            "except (zmq.ZMQError, MemoryError) as error:\n"
+            "    caught = error\n"
+            "resource.setrlimit(resource.RLIMIT_AS, limits)\n"
+        )
+        assert "memory" in client.eval("str(caught)").lower()
+        assert client.eval("xsub.stats()['peers']") == []
+        client.run("xsub.send(b'\\x00' + bytes(256 << 20))")
+        client.run(f"xsub.connect({listener.endpoint!r})")
+        raw = listener.accept()
+        raw.handshake(b"XPUB")
+        client.run("xsub.send(b'\\x01topic')")
+        assert raw.recv_message() == [b"\x01topic"]
+
+
+@ours_only
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("verb", ["bind", "connect"])
 def test_bind_and_connect_against_close(world, transport, verb):
