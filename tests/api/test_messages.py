@@ -110,6 +110,28 @@ def test_received_frame_is_sent_on(world, transport):
         assert pull.recv_multipart() == [b"x" * size, b"", b"y" * size]
 
 
+@ours_only
+@pytest.mark.parametrize("size", [40, 20_000, 300_000])
+def test_what_was_received_is_written_to_by_its_owner_alone(world, size):
+    """A frame from the network may be changed; what arrives from it over inproc is nobody's but the receiver's."""
+    push, middle = world.pair(zmq.PUSH, zmq.PULL, "tcp")
+    out, first = world.pair(zmq.PUSH, zmq.PULL, "inproc")
+    push.send(b"x" * size)
+    frame = middle.recv(copy=False)
+    view = memoryview(frame)
+    view[:3] = b"own"
+    out.send(frame, copy=False)
+    data = first.recv()
+    out.send(frame, copy=False)
+    other = first.recv(copy=False)
+    for changed in (frame, other):
+        if not memoryview(changed).readonly:
+            memoryview(changed)[:3] = b"new"
+    view[:3] = b"old"
+    assert (type(data), data[:4]) == (bytes, b"ownx")
+    assert memoryview(other).readonly or bytes(other)[:4] == b"newx"
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_tracker_tells_when_the_buffer_is_free(world, transport):
     push, pull = world.pair(zmq.PUSH, zmq.PULL, transport)
