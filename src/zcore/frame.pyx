@@ -125,8 +125,11 @@ cdef class Frame:
 
     def __init__(self, data=None, bint track=False, copy=None, copy_threshold=None):
         cdef Hold h
+        if self.made or self.keep is not None or self.blk != NULL:
+            raise RuntimeError("a frame is made once: views of it refer to its memory")
         if isinstance(data, str):
             raise TypeError("Str objects not allowed. Only: bytes, buffer interfaces.")
+        self.made = True
         self.original = data
         self.tracker = FINISHED if track else None
         if data is None:

@@ -100,6 +100,18 @@ def test_frame_made_by_hand(world):
     assert frame.bytes == b"z" * 100_000
 
 
+@ours_only
+def test_a_frame_is_made_once(world):
+    """A view of it refers to memory that a second making would give back."""
+    push, pull = world.pair(zmq.PUSH, zmq.PULL, "tcp")
+    push.send_multipart([b"r" * 100_000, b"s"])
+    for frame in (zmq.Frame(b"m" * 1000), zmq.Frame(), *pull.recv_multipart(copy=False)):
+        before, view = frame.bytes, memoryview(frame)
+        with pytest.raises(RuntimeError):
+            frame.__init__(b"again")
+        assert bytes(view) == before == frame.bytes
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_received_frame_is_sent_on(world, transport):
     push, middle_in = world.pair(zmq.PUSH, zmq.PULL, transport)
