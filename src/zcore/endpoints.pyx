@@ -1,17 +1,17 @@
 """Endpoints of all transports; see endpoints.pxd."""
 
-from libc.errno cimport EADDRINUSE, EAGAIN, EINVAL, ENOENT, ENOMEM, ENOTSOCK, EPROTONOSUPPORT
+from libc.errno cimport EADDRINUSE, EAGAIN, EINVAL, ENOENT, ENOMEM, EPROTONOSUPPORT
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, strlen
 
 from .connecter cimport connecter_init
-from .ctx cimport ctx_reactor
+from .ctx cimport ctx_reactor, ctx_reactor_left
 from .endpoint cimport (ENDPOINT_BIND, ENDPOINT_CONNECT, TRANSPORT_INPROC, TRANSPORT_IPC, TRANSPORT_TCP, endpoint,
                         endpoint_parse, endpoint_print, endpoint_reason)
 from .engine cimport EPT_FAILED, EPT_STOPPING, TODO_ENDPOINTS, ept, sock
 from .epts cimport copy_text, ept_free, ept_is, ept_last, ept_link, ept_listed, ept_new, ept_unlink, stream_options_of
-from .errno_zmq cimport ENOCOMPATPROTO
+from .errno_zmq cimport ENOCOMPATPROTO, ENOTSOCK
 from .limits cimport POLICY_DISCONNECT
 from .joining cimport inproc_bind, inproc_connect, inproc_forget, inproc_leave
 from .listener cimport listener_open
@@ -25,7 +25,7 @@ from .reactor cimport reactor
 from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_find, routing_name, routing_name_generated,
                        routing_remove)
 from .traffic cimport sock_post, sock_ref, sock_wake, traffic_settle, wakes, wakes_run
-from .waiting cimport wait_one
+from .waiting cimport WAIT_GOING, wait_one
 from .zmtp cimport TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, TYPE_XSUB
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -57,18 +57,29 @@ cdef int _parse(sock* s, const char* text, size_t n, endpoint* out, int directio
 cdef int _need_reactor(sock* s, char* why) noexcept nogil:
     """No lock held."""
     cdef reactor* rx = NULL
+    cdef bint taken
     cdef int rc
-    if s.rx != NULL:
-        return 0
+    zq_lock(&s.lock)
+    taken = s.rx != NULL
+    rc = -ENOTSOCK if s.closed else 0
+    zq_unlock(&s.lock)
+    if taken or rc < 0:
+        return rc
     rc = ctx_reactor(s.x, <uint64_t>s.opt.affinity, &rx)
     if rc < 0:
         snprintf(why, WHY_MAX, "no reactor to serve the socket: IO_THREADS is 0, AFFINITY names none, or no thread could start")
         return rc
     zq_lock(&s.lock)
-    s.rx = rx
-    sock_ref(s)               # the reactor's
+    if s.closed:
+        rc = -ENOTSOCK
+    taken = s.rx == NULL and rc == 0
+    if taken:
+        s.rx = rx
+        sock_ref(s)           # the reactor's
     zq_unlock(&s.lock)
-    return 0
+    if not taken:             # another thread was faster
+        ctx_reactor_left(s.x, rx)
+    return rc
 
 
 cdef bint _never_inproc(sock* s, char* why) noexcept nogil:
@@ -116,23 +127,22 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
         e.name = copy_text(e.l.text, strlen(e.l.text))
         if e.name == NULL:
             rc = -ENOMEM
+    if rc == 0:
+        fd = e.l.fd
+        monitor_emit(s, EVENT_LISTENING, fd, e.l.text)
+        zq_lock(&s.lock)
+        if s.closed:
+            rc = -ENOTSOCK
+        else:
+            ept_link(s, e)
+            ept_last(s, e.name)
+            sock_post(s, TODO_ENDPOINTS)
+        zq_unlock(&s.lock)
     if rc < 0:
         if why[0] == 0:
             snprintf(why, WHY_MAX, "cannot bind %.*s", shown, text)
         ept_free(e)
-        return rc
-    fd = e.l.fd
-    zq_lock(&s.lock)
-    if s.closed:
-        zq_unlock(&s.lock)
-        ept_free(e)
-        return -ENOTSOCK      # by another thread, just now: nobody would end this endpoint
-    ept_link(s, e)
-    ept_last(s, e.name)
-    zq_unlock(&s.lock)
-    monitor_emit(s, EVENT_LISTENING, fd, e.l.text)
-    sock_post(s, TODO_ENDPOINTS)
-    return 0
+    return rc
 
 
 cdef bint _connected_already(sock* s, ept* e) noexcept nogil:
@@ -224,6 +234,7 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         if rc == 0:
             ept_link(s, e)
             ept_last(s, e.name)
+            sock_post(s, TODO_ENDPOINTS)
         elif p != NULL:
             routing_remove(&s.r, p)
             peer_free(p)
@@ -234,7 +245,6 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         ept_free(e)
         return rc
     sock_wake(s)
-    sock_post(s, TODO_ENDPOINTS)
     return 0
 
 
@@ -290,7 +300,7 @@ cdef int _leave_one(sock* s, const char* text, size_t n, bint bound, char* why) 
         # The address must be free when this call returns, and it is the reactor that closes descriptors.
         sock_post(s, TODO_ENDPOINTS)
         deadline = zq_now_ns() + LEAVE_PATIENCE
-        while ept_listed(s, e) and wait_one(s, 0, deadline, NULL) != -EAGAIN:
+        while ept_listed(s, e) and wait_one(s, WAIT_GOING, deadline, NULL) != -EAGAIN:
             pass
         zq_unlock(&s.lock)
         return 0

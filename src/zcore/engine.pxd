@@ -128,6 +128,7 @@ cdef struct sock:
     options opt
     routing r
     bint closed           # by the application
+    bint close_seen       # [reactor] TODO_CLOSE has come: the closing thread has done its part
     bint closing_done
     uint32_t fatal        # errno that every further call gets, 0 none
     ept* epts
@@ -149,6 +150,8 @@ cdef struct sock:
     zq_wakefd wake        # made by the first wait
     bint wake_open
     uint32_t wake_raised  # atomic: a signal is on its way
+    uint32_t news         # atomic: counts what waiting threads were woken for
+    void* watches         # the waiting threads (waiting.pxd: watch)
     bint leader           # a thread waits in, or reads the events of, `set`
     uint32_t outside      # Pollers that watch the set from outside
     uint32_t spin_score   # 0-256: how often spinning paid
@@ -175,6 +178,7 @@ cdef struct sock:
     uint64_t burst_cost
     session* flush
     session* failed
+    uint32_t full_writes  # writes under way for queues that are full
     session* mind         # what the reactor is to look at: see TODO_MIND
     session* graves       # freed when no thread is in the set
     bint flush_ticking    # the reactor comes by itself

@@ -1,6 +1,6 @@
 """Binding, connecting and parting over inproc; see joining.pxd."""
 
-from libc.errno cimport EADDRINUSE, ENOMEM, ENOTSOCK
+from libc.errno cimport EADDRINUSE, ENOMEM
 from libc.stdint cimport uint32_t, uint8_t
 from libc.string cimport memcpy, memset, strlen
 
@@ -8,12 +8,13 @@ from .ctx cimport ctx_name, ctx_name_trim, inproc_name
 from .engine cimport EPT_RUNNING, ept, sock
 from .epts cimport ept_free, ept_is, ept_last, ept_link, ept_listed, ept_unlink
 from .inproc cimport link, link_limits, link_new, link_ref
+from .errno_zmq cimport ENOTSOCK
 from .limits cimport DROP_CLOSED, limits
-from .patterns cimport EAGER, ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
+from .patterns cimport ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
 from .peers cimport peer_gone, peer_greet, peer_make, sock_limits
 from .platform cimport zq_lock, zq_unlock
 from .routing cimport (NEWS_GONE, NEWS_READABLE, PEER_INPROC, peer, peer_free, routing_add, routing_dirty,
-                       routing_find, routing_name, routing_name_generated, routing_readable, routing_remove,
+                       routing_find, routing_name, routing_name_generated, routing_remove,
                        routing_writable)
 from .traffic cimport (peer_notify, sock_ref, sock_unref, sock_wake, traffic_hear, traffic_inbox, traffic_settle, wakes,
                        wakes_run)
@@ -221,7 +222,7 @@ cdef int inproc_bind(sock* s, ept* e) noexcept nogil:
     zq_lock(&s.lock)
     if s.closed:
         zq_unlock(&s.lock)
-        return -ENOTSOCK      # by another thread, just now: it has given up its names already
+        return -ENOTSOCK
     zq_lock(&s.x.lock)
     entry = ctx_name(s.x, e.where.name, e.where.name_n, True)
     if entry == NULL:

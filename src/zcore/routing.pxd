@@ -55,6 +55,8 @@ cdef struct peer:
     peer* ready_next
     peer* ready_prev
     peer* dirty_next
+    bint up_waits         # in routing.up_waiting
+    peer* up_next
     bint resuming         # in routing.resumed
     peer* resume_next
     outq out
@@ -112,7 +114,11 @@ cdef struct routing:
     # subscriptions
     subtree own           # SUB, XSUB: topics; DISH: groups
     fantree fans          # PUB, XPUB, RADIO: who wants what
-    msgring upward        # XPUB: what waits to be received
+    msgring upward        # XPUB: what waits to be received: subscriptions (MSG_COMMAND), and parts of messages
+    uint32_t upward_msgs  # whole messages in it; at RCVHWM they stay where they are
+    uint32_t upward_notes # subscriptions in it; beyond a bound the newest are left out, and counted
+    uint64_t upward_lost
+    peer* up_waiting      # peers whose messages stay where they are
     uint32_t last_fan     # XPUB_MANUAL: serial of the peer whose subscription was received last
     bint last_fan_set
     uint8_t group[256]    # DISH: of the message being received

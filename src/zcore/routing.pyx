@@ -177,6 +177,12 @@ cdef void routing_remove(routing* r, peer* p) noexcept nogil:
             at = &at[0].dirty_next
         at[0] = p.dirty_next
         p.dirty = False
+    if p.up_waits:
+        at = &r.up_waiting
+        while at[0] != p:
+            at = &at[0].up_next
+        at[0] = p.up_next
+        p.up_waits = False
     if p.resuming:
         at = &r.resumed
         while at[0] != p:

@@ -583,7 +583,9 @@ def test_who_waits_for_a_name_outlives_a_socket_closed_while_it_binds(world):
                 push.connect(address)
             gate = threading.Barrier(2)
 
-            def close(gate=gate, first=first, spins=chance.randrange(2000)):
+            spins = chance.randrange(2000)
+
+            def close(gate=gate, first=first, spins=spins):
                 gate.wait()
                 for _ in range(spins):
                     pass

@@ -409,7 +409,9 @@ def test_server_forgets_a_client_whose_line_was_cut(world):
         client.connect(relay.endpoint)
         client.send(b"one")
         first = server.recv(copy=False).routing_id
-        relay.cut()
+        with Watch(client) as watch:
+            relay.cut()
+            watch.wait(zmq.EVENT_DISCONNECTED)
         assert server.recv() == b"gone"
         client.send(b"two")
         frame = server.recv(copy=False)

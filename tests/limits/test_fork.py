@@ -152,7 +152,8 @@ wait, go = os.pipe()
 pid = os.fork()
 if pid == 0:
     os.close(go)
-    kinds = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{fd}")]
+    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    kinds = [os.readlink(link) for link in links if os.path.islink(link)]
     ours = [kind for kind in kinds if kind.startswith("socket:") or "eventpoll" in kind]
     os.write(tell, str(len(ours)).encode())
     os.read(wait, 1)

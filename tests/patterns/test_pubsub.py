@@ -219,7 +219,7 @@ def test_subscriptions_beyond_the_mark_in_one_read(world, kind):
         raw.handshake(b"SUB", minor=0)
         for first in (0, 50):
             raw.send(b"".join(message(b"\x01%d" % number) for number in range(first, first + 50)))
-            wait_for(lambda: pub.get(int(zmq.TOPICS_COUNT)) == first + 50, "the subscriptions")  # noqa: B023
+            wait_for(lambda: pub.get(int(zmq.TOPICS_COUNT)) == first + 50, "the subscriptions")
 
 
 @ours_only
