@@ -22,7 +22,8 @@ from .peers cimport peer_leave, peer_make
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .pubsub cimport own_resend
 from .reactor cimport reactor
-from .routing cimport PEER_STREAM, peer, routing_add, routing_find, routing_name, routing_name_generated
+from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_find, routing_name, routing_name_generated,
+                       routing_remove)
 from .traffic cimport sock_post, sock_ref, sock_wake, traffic_settle, wakes, wakes_run
 from .waiting cimport WAIT_GOING, wait_one
 from .zmtp cimport TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, TYPE_XSUB
@@ -165,7 +166,7 @@ cdef bint _connected_already(sock* s, ept* e) noexcept nogil:
 cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexcept nogil:
     cdef endpoint where
     cdef ept* e
-    cdef peer* p
+    cdef peer* p = NULL
     cdef char[768] printed
     cdef int shown = <int>n if n < 200 else 200
     cdef int rc = _parse(s, text, n, &where, ENDPOINT_CONNECT, why)
@@ -184,6 +185,10 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         ept_free(e)
         return -ENOMEM
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        ept_free(e)
+        return -ENOTSOCK
     if _connected_already(s, e):
         ept_last(s, e.name)
         zq_unlock(&s.lock)
@@ -233,6 +238,9 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
             ept_link(s, e)
             ept_last(s, e.name)
             sock_post(s, TODO_ENDPOINTS)
+        elif p != NULL:
+            routing_remove(&s.r, p)
+            peer_free(p)
         zq_unlock(&s.lock)
     if rc < 0:
         if why[0] == 0:

@@ -19,6 +19,7 @@ cdef class Frame:
     cdef size_t size
     cdef meta* facts
     cdef object original         # what the program gave
+    cdef bint made               # __init__ has run
     cdef bint writable           # received into memory that nobody else sees
     cdef public bint more
     cdef public object tracker

@@ -8,7 +8,7 @@ from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint8_t
 
 from .message cimport (MK_BLOCK, block, block_data, block_unref, meta_data, meta_unref, release_drain, zmsg,
-                       zmsg_init, zmsg_set_inline, zmsg_set_object)
+                       zmsg_copy_bytes, zmsg_init, zmsg_set_inline, zmsg_set_object)
 from .platform cimport zq_add32, zq_load32
 from .zmtp cimport next_property, same_name, zmtp_property
 
@@ -71,7 +71,7 @@ cdef Frame frame_of_block(block* b, size_t size):
     f.blk = b
     f.data = block_data(b)
     f.size = size
-    f.writable = True
+    f.writable = zq_load32(&b.refs) == 1
     return f
 
 
@@ -79,11 +79,16 @@ cdef int frame_to_zmsg(Frame f, zmsg* m) except -1:
     zmsg_init(m)
     m.routing_id = f.number
     if f.blk != NULL:
+        f.writable = False        # others see it from here on
         zq_add32(&f.blk.refs, 1)
         m.kind = MK_BLOCK
         m.body.ref.data = f.data
         m.body.ref.size = f.size
         m.body.ref.owner = f.blk
+    elif f.writable:
+        # Over inproc the object itself would arrive: bytes, which somebody may write to through a view of the frame.
+        if zmsg_copy_bytes(m, f.data, f.size) < 0:
+            raise MemoryError
     elif f.keep is not None:
         Py_INCREF(f.keep)
         zmsg_set_object(m, f.data, f.size, <void*>f.keep)
@@ -120,8 +125,11 @@ cdef class Frame:
 
     def __init__(self, data=None, bint track=False, copy=None, copy_threshold=None):
         cdef Hold h
+        if self.made or self.keep is not None or self.blk != NULL:
+            raise RuntimeError("a frame is made once: views of it refer to its memory")
         if isinstance(data, str):
             raise TypeError("Str objects not allowed. Only: bytes, buffer interfaces.")
+        self.made = True
         self.original = data
         self.tracker = FINISHED if track else None
         if data is None:

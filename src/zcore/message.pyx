@@ -9,6 +9,9 @@ from libc.string cimport memcpy
 from .platform cimport (zq_add32, zq_load32, zq_load32_relaxed, zq_lock, zq_mutex, zq_mutex_init, zq_store32,
                         zq_sub32, zq_unlock)
 
+cdef extern from "<pthread.h>" nogil:
+    int pthread_atfork(void (*prepare)() noexcept nogil, void (*parent)() noexcept nogil, void (*child)() noexcept nogil)
+
 cdef extern from "Python.h":
     void Py_DecRef(PyObject* o)
     # declared without its GIL requirement: zmsg_share calls it only when told that the GIL is held
@@ -166,4 +169,14 @@ cdef void release_stop() noexcept nogil:
     zq_store32(&_stopped, 1)
 
 
+cdef void _in_child() noexcept nogil:
+    """A thread that is not here may have held the mutex, with the list half changed: what is on it stays."""
+    global _list, _count, _room
+    zq_mutex_init(&_mutex)
+    _list = NULL
+    _count = 0
+    _room = 0
+
+
 zq_mutex_init(&_mutex)
+pthread_atfork(NULL, NULL, _in_child)

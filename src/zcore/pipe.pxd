@@ -69,7 +69,8 @@ cdef struct inq:
     size_t big_size
     size_t big_got
     uint8_t big_flags
-    size_t fresh_big          # bytes in the blocks of frames not yet published
+    size_t fresh_big          # bytes in the blocks of messages not yet published
+    size_t part_big           # and of the message that the walk is in
     uint64_t rx_bytes         # ever read
     void* spare               # atomic: a block that has served, for the next large frame
 

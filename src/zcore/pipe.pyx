@@ -329,6 +329,9 @@ cdef inline void _frame_done(inq* i, uint8_t flags, size_t end) noexcept nogil:
         i.in_message = False
         i.fresh_msgs += 1
         i.whole = end
+        if i.part_big:
+            i.fresh_big += i.part_big
+            i.part_big = 0
 
 
 cdef void _put_ref(inq* i, uint8_t flags, size_t size, block* b) noexcept nogil:
@@ -336,7 +339,7 @@ cdef void _put_ref(inq* i, uint8_t flags, size_t size, block* b) noexcept nogil:
     p[0] = (flags & (MSG_MORE | MSG_COMMAND)) | FRAME_LONG | FRAME_REF
     put_be64(p + 1, size)
     memcpy(p + 9, &b, sizeof(void*))
-    i.fresh_big += size
+    i.part_big += size
     i.b.tail += REF_RECORD
     i.b.walk = i.b.tail
     _frame_done(i, flags, i.b.walk)
@@ -728,7 +731,7 @@ cdef void inq_reset(inq* i) noexcept nogil:
         i.b.tail = i.b.walk = i.whole = i.commands_from = i.b.pub
     i.in_message = False
     i.fresh_msgs = 0
-    i.fresh_big = 0
+    i.fresh_big = i.part_big = 0
     i.fresh_commands = 0
 
 

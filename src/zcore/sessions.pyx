@@ -432,6 +432,7 @@ cdef int _attach_locked(session* n) noexcept nogil:
     n.p = p
     p.c = &n.c
     p.usable = not p.leaving
+    p.close_wanted = False        # that was meant for the last connection
     n.active = n.was_active = True
     s.nactive += 1
     s.only = n if s.nactive == 1 else NULL

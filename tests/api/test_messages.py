@@ -184,6 +184,18 @@ def test_frame_made_by_hand(world):
     assert frame.bytes == b"z" * 100_000
 
 
+@ours_only
+def test_a_frame_is_made_once(world):
+    """A view of it refers to memory that a second making would give back."""
+    push, pull = world.pair(zmq.PUSH, zmq.PULL, "tcp")
+    push.send_multipart([b"r" * 100_000, b"s"])
+    for frame in (zmq.Frame(b"m" * 1000), zmq.Frame(), *pull.recv_multipart(copy=False)):
+        before, view = frame.bytes, memoryview(frame)
+        with pytest.raises(RuntimeError):
+            frame.__init__(b"again")
+        assert bytes(view) == before == frame.bytes
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_received_frame_is_sent_on(world, transport):
     push, middle_in = world.pair(zmq.PUSH, zmq.PULL, transport)
@@ -192,6 +204,28 @@ def test_received_frame_is_sent_on(world, transport):
         push.send_multipart([b"x" * size, b"", b"y" * size])
         middle_out.send_multipart(middle_in.recv_multipart(copy=False), copy=False)
         assert pull.recv_multipart() == [b"x" * size, b"", b"y" * size]
+
+
+@ours_only
+@pytest.mark.parametrize("size", [40, 20_000, 300_000])
+def test_what_was_received_is_written_to_by_its_owner_alone(world, size):
+    """A frame from the network may be changed; what arrives from it over inproc is nobody's but the receiver's."""
+    push, middle = world.pair(zmq.PUSH, zmq.PULL, "tcp")
+    out, first = world.pair(zmq.PUSH, zmq.PULL, "inproc")
+    push.send(b"x" * size)
+    frame = middle.recv(copy=False)
+    view = memoryview(frame)
+    view[:3] = b"own"
+    out.send(frame, copy=False)
+    data = first.recv()
+    out.send(frame, copy=False)
+    other = first.recv(copy=False)
+    for changed in (frame, other):
+        if not memoryview(changed).readonly:
+            memoryview(changed)[:3] = b"new"
+    view[:3] = b"old"
+    assert (type(data), data[:4]) == (bytes, b"ownx")
+    assert memoryview(other).readonly or bytes(other)[:4] == b"newx"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -1,11 +1,12 @@
 """What happens at the high-water mark, and books that always balance; against models: test_policy_models.py."""
 
 import random
+import socket
 
 import pytest
 from support.books import check_books
 from support.impl import OURS, TRANSPORTS, zmq
-from support.rawpeer import RawListener, RawPeer, command
+from support.rawpeer import MORE, RawListener, RawPeer, command, frame, message
 from support.waiting import Task, drain, wait_blocked, wait_for
 from support.world import free_port
 
@@ -170,6 +171,41 @@ def test_byte_limits_of_receivers(world, transport, size, oldest):
     assert numbers == list(range(50 - len(numbers), 50) if oldest else range(len(numbers)))
     assert 9 <= len(numbers) <= 11
     check_books(receiver)
+
+
+def test_large_parts_of_cut_messages_do_not_count_for_ever(world):
+    with RawListener() as listener:
+        pull = world.socket(zmq.PULL, RECONNECT_IVL=10)
+        pull.set_hwm_policy(recv=Block(bytes=300_000))
+        pull.connect(listener.endpoint)
+        for _ in range(3):
+            raw = listener.accept()
+            raw.handshake(b"PUSH")
+            raw.send(message(b"whole") + frame(b"x" * 200_000, MORE))
+            assert pull.recv() == b"whole"
+            raw.stream.shutdown(socket.SHUT_WR)
+            raw.wait_closed()
+        raw = listener.accept()
+        raw.handshake(b"PUSH")
+        for number in range(5):
+            raw.send_message(b"%d" % number)
+            assert pull.recv() == b"%d" % number
+
+
+def test_large_parts_of_a_message_that_is_not_complete_do_not_count(world):
+    """The reader could take nothing of it, and so would never get below the mark."""
+    pull = world.socket(zmq.PULL, RCVBUF=4096)
+    pull.set_hwm_policy(recv=Block(bytes=300_000))
+    with RawPeer.connect(world.bind(pull, "tcp")) as raw:
+        raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        raw.handshake(b"PUSH")
+        part = b"x" * 200_000
+        # with buffers so small, what is sent has mostly been read
+        Task(raw.send, message(b"small") + frame(part, MORE) * 3).result()
+        assert pull.recv() == b"small"
+        rest = Task(raw.send, frame(part))
+        assert pull.recv_multipart() == [part] * 4
+        rest.result()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

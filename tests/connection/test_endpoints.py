@@ -524,16 +524,76 @@ def test_connecting_anew_over_inproc_when_the_other_side_has_gone(world, kind, p
 
 
 @ours_only
+@pytest.mark.skipif("PYZQ_SANITIZER" in os.environ, reason="a sanitizer needs more memory than any limit leaves")
+def test_connect_without_memory_leaves_nothing_behind(world, remote):
+    """There is none for the subscription that the new peer's queue begins with."""
+    client = remote(own=True)
+    with RawListener() as listener:
+        client.run(
+            "import resource\n"
+            "ctx = zmq.Context()\n"
+            "xsub = ctx.socket(zmq.XSUB)\n"
+            "xsub.bind('tcp://127.0.0.1:*')\n"
+            "xsub.send(b'\\x01' + bytes(256 << 20))\n"
+            "limits = resource.getrlimit(resource.RLIMIT_AS)\n"
+            "pages = int(open('/proc/self/statm').read().split()[0])\n"
+            "resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (64 << 20), limits[1]))\n"
+            "try:\n"
+            f"    xsub.connect({listener.endpoint!r})\n"
+            "except (zmq.ZMQError, MemoryError) as error:\n"
+            "    caught = error\n"
+            "resource.setrlimit(resource.RLIMIT_AS, limits)\n"
+        )
+        assert "memory" in client.eval("str(caught)").lower()
+        assert client.eval("xsub.stats()['peers']") == []
+        client.run("xsub.send(b'\\x00' + bytes(256 << 20))")
+        client.run(f"xsub.connect({listener.endpoint!r})")
+        raw = listener.accept()
+        raw.handshake(b"XPUB")
+        client.run("xsub.send(b'\\x01topic')")
+        assert raw.recv_message() == [b"\x01topic"]
+
+
+@ours_only
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("verb", ["bind", "connect"])
+def test_bind_and_connect_against_close(world, transport, verb):
+    """Whichever of the two threads is first, nothing is left behind: the address is free, and nobody connects."""
+    chance = random.Random(5)
+    address = f"tcp://127.0.0.1:{free_port()}" if transport == "tcp" else world.address(transport)
+    for _ in range(50):
+        made, other = world.socket(zmq.PULL), world.socket(zmq.PUSH)
+        gate = threading.Barrier(2)
+
+        def close(gate=gate, made=made, spins=chance.randrange(2000)):
+            gate.wait()
+            for _ in range(spins):
+                pass
+            made.close()
+
+        closing = Task(close)
+        gate.wait()
+        try:
+            getattr(made, verb)(address)
+        except zmq.ZMQError as error:
+            assert error.errno == int(zmq.ENOTSOCK)
+        closing.result()
+        wait_for(lambda one=other: can_bind(one, address), "the address being free")
+        assert not other.poll(10, int(zmq.POLLOUT))
+        other.close()
+
+
+@ours_only
 def test_who_waits_for_a_name_outlives_a_socket_closed_while_it_binds(world):
     """Connections it came together with are gone; all the others wait on, for the next who binds."""
     chance = random.Random(27)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        for _ in range(50):
+        for _ in range(20):
             address = world.address("inproc")
             push, first, second = (world.socket(kind) for kind in (zmq.PUSH, zmq.PULL, zmq.PULL))
-            for _ in range(100):
+            for _ in range(1000):
                 push.connect(address)
             gate = threading.Barrier(2)
 

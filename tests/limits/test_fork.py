@@ -101,6 +101,38 @@ print("good")
 
 
 @ours_only
+def test_child_made_while_the_engine_gives_references_up():
+    """The background thread gives up many references of ours while children are made: none of them hangs."""
+    out = run_script("""
+import os, signal, threading
+from zcore.message import drain
+ctx = zmq.Context()
+children = []
+for _ in range(8):
+    push = ctx.socket(zmq.PUSH)
+    push.sndhwm = 0
+    push.connect("tcp://127.0.0.1:1")
+    push.send_multipart([bytes(16384)] * 500_000)
+    closing = threading.Thread(target=push.close, args=(0,))
+    closing.start()
+    for _ in range(8):
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(5)
+            drain()
+            os._exit(0)
+        children.append(pid)
+    closing.join()
+for pid in children:
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+ctx.term()
+print("good")
+""")
+    assert "good" in out
+
+
+@ours_only
 def test_a_child_keeps_neither_ports_nor_connections_of_its_parent():
     """While a child lives, the parent's closed port is free, and who was connected to the parent sees it go."""
     out = run_script("""

@@ -4,6 +4,7 @@ import pytest
 from support.impl import TRANSPORTS, links, ours_only, sides, zmq
 from support.rawpeer import RawListener, RawPeer, message
 from support.waiting import drain, nothing, wait_for
+from support.world import free_port
 
 
 def refused(call, *args, errno):
@@ -287,6 +288,24 @@ def test_relaxed_without_correlation_takes_the_last_peer_only(world):
     first.send(b"late")
     second.send(b"right")
     assert req.recv() == b"right"
+
+
+def test_asking_again_before_there_is_a_connection_costs_none(world):
+    """What closes the way of the old question is meant for a connection that is there, not for the next one."""
+    port = free_port()
+    req = world.socket(zmq.REQ, REQ_RELAXED=1, RECONNECT_IVL=10)
+    req.connect(f"tcp://127.0.0.1:{port}")
+    req.send(b"one")
+    req.send(b"two")
+    with RawListener(port) as listener:
+        raw = listener.accept()
+        raw.handshake(b"REP")
+        while raw.recv_message() != [b"", b"two"]:
+            pass
+        raw.send_message(b"", b"answer")
+        assert req.recv() == b"answer"
+        req.send(b"three")
+        assert raw.recv_message() == [b"", b"three"]
 
 
 def test_correlated_ids_differ_and_strangers_are_discarded(world):
