@@ -83,7 +83,6 @@ cdef class End:
 
         The first `warm_ns` are not in the array.
         """
-        cdef int64_t[:] room
         cdef int64_t* times = NULL
         cdef int64_t* bigger
         cdef size_t cap = 0
@@ -133,9 +132,7 @@ cdef class End:
             if rc < 0:
                 raise_errno(-rc)
             result = array("q")
-            if n:
-                room = <int64_t[:n]>times
-                result.frombytes(room)
+            result.frombytes(PyBytes_FromStringAndSize(<const char*>times, n * sizeof(int64_t)))
             return result, wrong
         finally:
             free(times)
