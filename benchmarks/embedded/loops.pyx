@@ -43,10 +43,10 @@ cdef class End:
         cdef const char* last = PyBytes_AS_STRING(mark)
         cdef size_t size = PyBytes_GET_SIZE(body)
         cdef size_t last_size = PyBytes_GET_SIZE(mark)
-        cdef uint64_t k
+        cdef uint64_t _k
         cdef int rc = 0
         with nogil:
-            for k in range(count - 1):
+            for _k in range(count - 1):
                 rc = direct_send(self.s, data, size, -1)
                 if rc < 0:
                     break
@@ -57,11 +57,11 @@ cdef class End:
 
     def recv_chunk(self, uint64_t count):
         """Receive `count` messages; the last two."""
-        cdef uint64_t k
+        cdef uint64_t _k
         cdef int rc = 0
         cdef bytes before = b""
         with nogil:
-            for k in range(count - 1):
+            for _k in range(count - 1):
                 rc = direct_recv(self.s, &self.got, -1)
                 if rc < 0:
                     break

@@ -6,12 +6,13 @@ from ..model import SUBJECT, SUBJECT_DEFAULT, Metric, Row
 
 
 def _row(transport: str, trips: bool) -> Row:
+    types = "REQ/REP" if trips else "PUSH/PULL"
     goal = Metric("p50_us", "us", "less", 1.0) if trips else Metric("rate", "msg/s", "more", 1.0)
     return Row(
         id=f"embedded-{'reqrep' if trips else 'pushpull'}-{transport}-64B",
         group="Embedding",
         kind="roundtrip" if trips else "oneway",
-        title=f"{'REQ/REP' if trips else 'PUSH/PULL'} from Cython without the GIL, 64 B, {transport}, against the Python API",
+        title=f"{types} from Cython without the GIL, 64 B, {transport}, against the Python API",
         pattern="reqrep" if trips else "pushpull",
         transport=transport,
         size=64,

@@ -122,20 +122,20 @@ cdef class Direct:
     def send_many(self, bytes data, uint64_t count):
         cdef const char* p = data
         cdef size_t n = len(data)
-        cdef uint64_t k
+        cdef uint64_t _k
         cdef int rc = 0
         with nogil:
-            for k in range(count):
+            for _k in range(count):
                 rc = direct_send(self.s, p, n, -1)
                 if rc < 0:
                     break
         return rc
 
     def recv_many(self, uint64_t count):
-        cdef uint64_t k
+        cdef uint64_t _k
         cdef int rc = 0
         with nogil:
-            for k in range(count):
+            for _k in range(count):
                 rc = direct_recv(self.s, &self.m, -1)
                 if rc < 0:
                     break
@@ -145,10 +145,10 @@ cdef class Direct:
         """Requests and their replies."""
         cdef const char* p = data
         cdef size_t n = len(data)
-        cdef uint64_t k
+        cdef uint64_t _k
         cdef int rc = 0
         with nogil:
-            for k in range(count):
+            for _k in range(count):
                 rc = direct_send(self.s, p, n, -1)
                 if rc == 0:
                     rc = direct_recv(self.s, &self.m, -1)
@@ -157,10 +157,10 @@ cdef class Direct:
         return rc
 
     def echo_many(self, uint64_t count):
-        cdef uint64_t k
+        cdef uint64_t _k
         cdef int rc = 0
         with nogil:
-            for k in range(count):
+            for _k in range(count):
                 rc = direct_recv(self.s, &self.m, -1)
                 if rc == 0:
                     rc = direct_send_parts(self.s, self.m.parts, self.m.n, -1)

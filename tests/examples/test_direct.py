@@ -20,7 +20,7 @@ pytest.importorskip("Cython")
 pytest.importorskip("setuptools")
 
 from support.impl import needs_stock, zmq
-from support.waiting import Task, fill, fill_settled, sync, wait_blocked, wait_for
+from support.waiting import Task, fill_settled, sync, wait_blocked, wait_for
 from support.world import World
 
 from benchmarks import embedded
