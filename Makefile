@@ -92,7 +92,7 @@ bench-compare: $(STAMPS)/installed $(STAMPS)/group-demo
 
 lint: $(STAMPS)/group-lint
 	@$(PY) -m ruff check .
-	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src examples
+	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src examples benchmarks tests
 
 docs: $(STAMPS)/installed
 	@$(PY) -m zcore.option_text > build/options.md && mv build/options.md docs/options.md

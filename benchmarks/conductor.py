@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from . import adapters, machine
+from . import adapters, embedded, machine
 from .model import SUBJECT, SUBJECT_DEFAULT, Contestant, Row
 from .patterns import CREDIT_HWM, PATTERNS
 
@@ -132,6 +132,11 @@ def run(row: Row, who: Contestant, warm_s: float, run_s: float) -> Run:
 
 def _run(row: Row, who: Contestant, warm_s: float, run_s: float) -> Run:
     scenario = import_module(f"benchmarks.scenarios.{row.kind}")
+    if who.params.get("embedded"):
+        try:
+            embedded.build()  # here, where no clock runs
+        except embedded.CannotBuild as error:
+            raise RunError(str(error)) from error
     names = [name for name, _ in scenario.roles(who.pattern)]
     directory = tempfile.mkdtemp(prefix="bench-")
     job = {

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
+from . import embedded
 from .adapters.zmqlike import MODULES
 
 Operation = Callable[[int], None]
@@ -115,6 +116,28 @@ def _tcp_bursts(zmq: Any, ctx: Any) -> Operation:
     return operate
 
 
+def _direct(address: str) -> Callable[[Any, Any], Operation]:
+    def prepare(zmq: Any, ctx: Any) -> Operation:
+        near, far = (_end(zmq, sock) for sock in _pair(zmq, ctx, address))
+        data = b"x" * 64
+
+        def operate(count: int) -> None:
+            for _ in repeat(None, count // _BATCH):
+                near.send_chunk(data, data, _BATCH)
+                far.recv_chunk(_BATCH)
+
+        return operate
+
+    return prepare
+
+
+def _end(zmq: Any, sock: Any) -> Any:
+    """The engine's half of a socket, for loops without Python."""
+    if zmq.__name__ != "pyzq":
+        raise RuntimeError(f"{zmq.__name__} has no functions for Cython programs to be counted here")
+    return embedded.loops().End(sock)
+
+
 def _poll_ready(zmq: Any, ctx: Any) -> Operation:
     near, far = _pair(zmq, ctx)
     near.send(b"waiting")
@@ -152,6 +175,11 @@ CASES: dict[str, tuple[str, Callable[[Any, Any], Operation]]] = {
     "tcp-bursts": (
         "PAIR over tcp in one thread, 100 sends, then 100 receives, per message (background thread included)",
         _tcp_bursts,
+    ),
+    "direct-tcp": ("direct_send() and direct_recv() from Cython: as tcp-bursts", _direct("tcp://127.0.0.1:*")),
+    "direct-inproc": (
+        "direct_send() and direct_recv() from Cython: PAIR, inproc, 64 B, 100 each",
+        _direct("inproc://pair"),
     ),
     "poll-ready": ("poll(0) on a socket that is ready", _poll_ready),
     "poller-idle": ("Poller.poll(0) over 20 idle sockets", _poller_idle),

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from . import show
+from . import embedded, show
 from .conductor import ROOT, environment, probe
 from .instruction_cases import CASES
 
@@ -135,6 +135,11 @@ def command(globs: list[str], impls: list[str], out: Path | None, against: Path 
             print(f"{impl} is not counted: {reason}")
         else:
             present.append(impl)
+    if "pyzq" in present:
+        try:
+            embedded.build()  # before anything is counted
+        except embedded.CannotBuild as error:
+            print(error)
     counts = _count_all(chosen, present)
     _print(counts, present)
     if out:

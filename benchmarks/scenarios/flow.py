@@ -15,6 +15,7 @@ from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
+from .. import embedded
 from ..adapters import Side, adapter
 from ..link import Link
 from .payload import ContentError, Payload, chunk_of, same
@@ -68,6 +69,8 @@ def introduce(link: Link, side: Side, payload: Payload) -> None:
 
 def pump(link: Link, side: Side, payload: Payload, chunk: int, until: int) -> array:
     """Send chunk after chunk until the time `until`; returns the time after each."""
+    if link.params.get("embedded"):
+        return _pump_embedded(side, payload, chunk, until)
     if link.params.get("many"):
         return _pump_many(side.send_many, payload, chunk, until)
     if link.params.get("distinct"):
@@ -105,6 +108,16 @@ def _pump_many(send_many: Callable[[list[bytes]], Any], payload: Payload, chunk:
     batches = [[payload.body] * (chunk - 1) + [mark] for mark in payload.marks]
     while now < until:
         send_many(batches[number % len(batches)])
+        number += 1
+        now = clock()
+        stamps.append(now)
+    return stamps
+
+
+def _pump_embedded(side: Side, payload: Payload, chunk: int, until: int) -> array:
+    stamps, number, now, send_chunk = array("q"), 0, 0, embedded.loops().End(side.socket).send_chunk
+    while now < until:
+        send_chunk(payload.body, payload.mark(number), chunk)
         number += 1
         now = clock()
         stamps.append(now)
@@ -171,6 +184,8 @@ def welcome(link: Link, sides: list[Side], payload: Payload) -> None:
 
 def drain(link: Link, sides: list[Side], payload: Payload, chunk: int) -> array:
     """Receive until the stop messages on every side, checking contents; returns the time after each chunk."""
+    if link.params.get("embedded"):
+        return _drain_embedded(link, sides[0], payload, chunk)
     if link.params.get("many"):
         return _drain_many(link, sides[0], payload, chunk)
     recvs = [side.recv for side in sides]
@@ -211,6 +226,18 @@ def _drain_many(link: Link, side: Side, payload: Payload, chunk: int) -> array:
             link.tell(b"E")
             return stamps
         if batch[-1] != wanted or (len(batch) > 1 and batch[0] != payload.body):
+            raise ContentError(f"chunk {len(stamps)} did not arrive as sent")
+        stamps.append(clock())
+
+
+def _drain_embedded(link: Link, side: Side, payload: Payload, chunk: int) -> array:
+    recv_chunk, stamps = embedded.loops().End(side.socket).recv_chunk, array("q")
+    while True:
+        last, mark = recv_chunk(chunk)
+        if mark == payload.stop:
+            link.tell(b"E")
+            return stamps
+        if mark != payload.mark(len(stamps)) or last != payload.body:
             raise ContentError(f"chunk {len(stamps)} did not arrive as sent")
         stamps.append(clock())
 

@@ -1,8 +1,9 @@
 """One side sends as fast as it can, another receives: PUSH/PULL, fan-out, and every other type that goes one way.
 
-Parameters: `peers` receivers in the receiving process (1), `many` to use send_many/recv_many, `hwm`, `chunk`, and
-`flow`: "blocking" the type blocks at its high-water mark; "credit" the receiver acknowledges every 200 messages and at
-most 800 are unacknowledged, for types that drop; "lossy" nothing holds the sender back and what arrives counts.
+Parameters: `peers` receivers in the receiving process (1), `many` to use send_many/recv_many, `embedded` for loops
+without Python (one receiver, flow "blocking"), `hwm`, `chunk`, and `flow`: "blocking" the type blocks at its high-water
+mark; "credit" the receiver acknowledges every 200 messages and at most 800 are unacknowledged, for types that drop;
+"lossy" nothing holds the sender back and what arrives counts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One request, one reply, one at a time: every round trip is timed at the client.
 
 The server sends back what it received. Replies are compared with the request: all of them up to 4 KB, above that one
-in sixteen, sampled. Parameter `via`: name under which a proxy published the address each end connects to.
+in sixteen, sampled. Parameter `embedded`: loops without Python, all replies compared in full.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import time
 from array import array
 from typing import Any
 
-from ..adapters import adapter
+from .. import embedded
+from ..adapters import Side, adapter
 from ..link import Link
 from ..patterns import PATTERNS
 from .payload import ContentError, Payload, same
@@ -45,9 +46,10 @@ def ask(link: Link, context: Any, via: str) -> dict[str, Any]:
         send(request)
         if recv() != request:
             raise ContentError(f"a reply of {len(request)} bytes differs from its request")
-    start = link.ready()
+    trips = _trips_embedded if link.params.get("embedded") else _trips
+    link.ready()
     with link.measured():
-        times, wrong = _trips(link, send, recv, payload, start)
+        times, wrong = trips(link, side, payload)
         send(payload.stop)
         recv()
     if wrong:
@@ -55,12 +57,21 @@ def ask(link: Link, context: Any, via: str) -> dict[str, Any]:
     return summary(times) | {"trips": len(times), "seconds": sum(times) / 1e9}
 
 
-def _trips(link: Link, send: Any, recv: Any, payload: Payload, start: int) -> tuple[array, int]:
-    clock, size = time.perf_counter_ns, link.job["size"]
+def _requests(payload: Payload) -> list[bytes]:
+    return [payload.marks[k % len(payload.marks)] for k in range(_PREPARED)]
+
+
+def _trips_embedded(link: Link, side: Side, payload: Payload) -> tuple[array, int]:
+    warm_ns, run_ns = int(link.job["warm_s"] * 1e9), int(link.job["run_s"] * 1e9)
+    return embedded.loops().End(side.socket).ask(_requests(payload), warm_ns, run_ns)
+
+
+def _trips(link: Link, side: Side, payload: Payload) -> tuple[array, int]:
+    clock, size, send, recv = time.perf_counter_ns, link.job["size"], side.send, side.recv
     warm_end = time.perf_counter_ns() + int(link.job["warm_s"] * 1e9)
     until = warm_end + int(link.job["run_s"] * 1e9)
     every = 1 if size <= _ALWAYS_COMPARED else _SELDOM
-    requests = [payload.marks[k % len(payload.marks)] for k in range(_PREPARED)]
+    requests = _requests(payload)
     times, wrong, number, done = array("q"), 0, 0, 0
     note = times.append
     while done < until:
@@ -95,6 +106,9 @@ def answer(link: Link, context: Any, via: str | None) -> dict[str, Any]:
         send(recv())
     link.ready()
     with link.measured():
+        if link.params.get("embedded"):
+            embedded.loops().End(side.socket).answer(stop)
+            return {}
         while True:
             message = recv()
             send(message)

@@ -1,10 +1,11 @@
 """Sending and receiving from an extension of one's own, without the GIL and without a Python call per message.
 
-The program makes the sockets in Python and hands them over.  What happens for each message is C.
+The program makes the sockets in Python and hands them over.  What happens for each message is C, without an allocation.
+Now and then both loops come back to Python: in the main thread that is when Ctrl-C gets through.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.errno cimport EINTR
+from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
@@ -14,22 +15,43 @@ from zcore.message cimport zmsg_data, zmsg_size
 
 from zcore.errors import raise_errno
 
+cdef enum:
+    PATIENCE_MS = 1000        # a wait ends after this, so that no signal is slept over
+    SOME = 1000000            # messages between two looks at signals
+
+
+cdef int signals(int rc) except -1:
+    """Run the handlers of signals; raise what was no reason to look for any."""
+    if rc != -EINTR and rc != -EAGAIN:
+        raise_errno(-rc)
+    PyErr_CheckSignals()
+    return 0
+
 
 def produce(socket, uint64_t count) -> None:
     """Send the numbers below `count`, each as eight bytes, and then an empty message."""
     cdef sock* s = direct_open(socket)
-    cdef uint64_t number
+    cdef uint64_t number = 0
     cdef int rc = 0
     try:
-        with nogil:
-            for number in range(count):
-                rc = direct_send(s, &number, sizeof(number), -1)
-                if rc < 0:
-                    break
+        while number < count:
+            with nogil:
+                while number < count:
+                    rc = direct_send(s, &number, sizeof(number), PATIENCE_MS)
+                    if rc < 0:
+                        break             # this number was not sent
+                    number += 1
+                    if number % SOME == 0:
+                        rc = -EINTR
+                        break
+            if rc < 0:
+                signals(rc)
+        while True:
+            with nogil:
+                rc = direct_send(s, NULL, 0, PATIENCE_MS)
             if rc == 0:
-                rc = direct_send(s, NULL, 0, -1)
-        if rc < 0:
-            raise_errno(-rc)
+                return
+            signals(rc)
     finally:
         direct_close(s)
 
@@ -47,16 +69,17 @@ def consume(socket) -> tuple[int, int]:
         while True:
             with nogil:
                 while True:
-                    rc = direct_recv(s, &message, -1)
+                    rc = direct_recv(s, &message, PATIENCE_MS)
                     if rc < 0 or zmsg_size(&message.parts[0]) != sizeof(number):
                         break
                     memcpy(&number, zmsg_data(&message.parts[0]), sizeof(number))
                     count += 1
                     total += number
-            if rc == -EINTR:
-                PyErr_CheckSignals()      # Ctrl-C gets through
-            elif rc < 0:
-                raise_errno(-rc)
+                    if count % SOME == 0:
+                        rc = -EINTR
+                        break
+            if rc < 0:
+                signals(rc)
             elif zmsg_size(&message.parts[0]) == 0:
                 return count, total
             else:

@@ -3,7 +3,7 @@
 from libc.stdlib cimport free, malloc
 
 from .engine cimport sock
-from .inproc cimport half
+from .inproc cimport half, link_fold
 from .limits cimport DROP_REASONS, books
 from .platform cimport zq_lock, zq_unlock
 from .routing cimport PEER_INPROC, PEER_STREAM, peer
@@ -59,6 +59,7 @@ cdef void _read(peer* p, _entry* e) noexcept nogil:
         _put(e, 1, &p.inn.books, p.inn.nmsgs)
         return
     zq_lock(&p.lnk.lock)
+    link_fold(p.lnk)
     h = &p.lnk.dir[p.side]
     _put(e, 0, &h.books, h.nmsgs)
     h = &p.lnk.dir[1 - p.side]

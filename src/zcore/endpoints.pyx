@@ -86,9 +86,6 @@ cdef bint _never_inproc(sock* s, char* why) noexcept nogil:
     if s.send_limits_set and s.send_limits.policy == POLICY_DISCONNECT:
         snprintf(why, WHY_MAX, "with the policy Disconnect a socket has no inproc endpoints: there is no connection to close")
         return True
-    if s.send_limits_set and s.type == TYPE_XSUB:
-        snprintf(why, WHY_MAX, "with a policy for sending an XSUB has no inproc endpoints: publishers take everything at once")
-        return True
     return False
 
 

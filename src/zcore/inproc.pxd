@@ -3,9 +3,13 @@
 The messages themselves travel, Python objects included; nothing is copied.  The link has a lock of its own, taken
 inside either socket's lock and never the other way round; both sockets hold a reference, and each end names the
 peer that stands for the other socket until that socket lets go.
+
+Where nothing is ever dropped from the middle, the reader fetches all there is at once and takes it from its `run`
+without the link's lock, so that the two sides do not wait for each other at every message.  What it has taken since is
+in two counters of its own; whoever has the lock and needs to know folds them in.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from .keeper cimport keeper
 from .limits cimport books, limits
@@ -14,17 +18,30 @@ from .platform cimport zq_mutex
 from .ring cimport msgring
 
 
-cdef struct half:
-    msgring ring
+cdef struct half:         # the gaps keep what one side writes all the time out of the other's way
+    # under the link's lock
+    msgring ring          # put and not yet fetched
     keeper keep           # POLICY_KEEP_LAST: messages not yet in the ring
-    uint32_t nmsgs        # whole messages waiting
-    size_t nbytes         # bytes of the parts waiting, those of a message that was begun included
-    bint full             # the writer met the mark, and it has not sunk to half since
-    bint open             # the reader is between two parts
+    uint32_t nmsgs        # whole messages waiting, in the run too; less those taken since the last fold
+    size_t nbytes         # bytes of the parts waiting, those of a message that was begun included; likewise
+    bint open             # the reader is between two parts, and the next is in the ring
+    bint hungry           # the reader has come to the end, and was not told of anything since
+    uint64_t folded       # of took and took_bytes
+    uint64_t folded_bytes
+    books books
+    uint8_t[64] gap1
+    # written under the link's lock, and seldom
+    uint32_t full         # atomic: the writer met the mark, and it has not sunk to half since
     limits lim            # what holds: made of the two that follow
     limits by_writer      # SNDHWM or the policy of the side that writes
     limits by_reader      # RCVHWM or the policy of the side that reads
-    books books
+    uint8_t[64] gap2
+    # the reader's, under its socket's lock
+    msgring run           # fetched
+    bint run_open         # between two parts, and the next is in the run
+    uint64_t took         # atomic, written by the reader alone: messages ever taken from runs
+    uint64_t took_bytes   # atomic, likewise
+    uint8_t[64] gap3
 
 cdef struct link:
     zq_mutex lock
@@ -39,11 +56,12 @@ cdef void link_ref(link* k) noexcept nogil
 cdef void link_unref(link* k) noexcept nogil
 cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control, bint* wake) noexcept nogil
 # A whole message; pre and parts are moved out on success, left alone otherwise. 0, PUT_DROPPED, -EAGAIN (full), -EPIPE (nobody reads), -ENOMEM.
-# wake: the queue was empty before.
+# wake: the reader is to be told; else it has yet to come to the end of what it was told of.
 cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept nogil
 # Size and first byte of what link_take would give now; a writer that drops its oldest may still change that.
 cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil
 # The next part for side's reader: 1, or 0 when there is none. credit: the writer may go on.
+cdef void link_fold(link* k) noexcept nogil                 # [link.lock] nmsgs, nbytes and books of both directions are exact now
 cdef void link_leave(link* k, int side) noexcept nogil      # this side reads and writes no more
 cdef int link_inject(link* k, int side, zmsg* m) noexcept nogil     # put m before side's reader, outside the limits; 0 or -ENOMEM
 cdef void link_limits(link* k, int side, const limits* sending, const limits* receiving) noexcept nogil

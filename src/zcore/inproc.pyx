@@ -1,7 +1,7 @@
 """The two directions of an inproc link."""
 
 from libc.errno cimport EAGAIN, ENOMEM, EPIPE
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
 from .keeper cimport keeper_clear, keeper_put, keeper_take, kept, kept_free
@@ -9,7 +9,8 @@ from .limits cimport (DROP_FILTERED, DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP
                       POLICY_KEEP_LAST, POLICY_TYPE, below_half, books, limits, over_limit, policy_blocks)
 from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size
 from .pipe cimport PUT_DROPPED
-from .platform cimport zq_add32, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock
+from .platform cimport (zq_add32, zq_load32_seq, zq_load64, zq_load64_seq, zq_lock, zq_mutex_destroy, zq_mutex_init,
+                        zq_store32, zq_store64_relaxed, zq_sub32, zq_unlock, zq_xchg32, zq_xchg64)
 from .ring cimport msgring_at, msgring_count, msgring_free, msgring_pop, msgring_reserve, msgring_slot
 
 cdef link* link_new() noexcept nogil:
@@ -17,6 +18,7 @@ cdef link* link_new() noexcept nogil:
     if k != NULL:
         zq_mutex_init(&k.lock)
         k.refs = 1
+        k.dir[0].hungry = k.dir[1].hungry = True
     return k
 
 
@@ -31,8 +33,34 @@ cdef void link_unref(link* k) noexcept nogil:
     for s in range(2):
         keeper_clear(&k.dir[s].keep)
         msgring_free(&k.dir[s].ring)
+        msgring_free(&k.dir[s].run)
     zq_mutex_destroy(&k.lock)
     free(k)
+
+
+cdef inline void _fold(half* h) noexcept nogil:
+    cdef uint64_t took = zq_load64_seq(&h.took)
+    cdef uint64_t nbytes = zq_load64(&h.took_bytes)
+    h.nmsgs -= <uint32_t>(took - h.folded)
+    h.books.delivered += took - h.folded
+    h.nbytes -= <size_t>(nbytes - h.folded_bytes)
+    h.books.bytes += nbytes - h.folded_bytes
+    h.folded = took
+    h.folded_bytes = nbytes
+
+
+cdef void link_fold(link* k) noexcept nogil:
+    _fold(&k.dir[0])
+    _fold(&k.dir[1])
+
+
+cdef void _set_full(half* h) noexcept nogil:
+    """The writer waits for half to leave.  The reader looks at `full` after each message that it has taken: it has seen
+    this, or what it took before it looked is seen here."""
+    zq_xchg32(&h.full, True)
+    _fold(h)
+    if below_half(&h.lim, h.nmsgs, h.nbytes):
+        zq_store32(&h.full, False)
 
 
 cdef bint _drop_oldest(half* h) noexcept nogil:
@@ -94,12 +122,18 @@ cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t
     cdef half* h = &k.dir[side]
     cdef zmsg* slot
     cdef uint32_t i
+    cdef int rc
     if k.ends[1 - side] == NULL:
         return -EPIPE
     if not control:
         if h.lim.policy == POLICY_KEEP_LAST:
-            wake[0] = h.nmsgs == 0
-            return _put_kept(h, pre, npre, parts, n)
+            rc = _put_kept(h, pre, npre, parts, n)
+            if rc == 0:
+                wake[0] = h.hungry
+                h.hungry = False
+            return rc
+        if over_limit(&h.lim, h.nmsgs, h.nbytes):
+            _fold(h)
         if over_limit(&h.lim, h.nmsgs, h.nbytes):
             h.books.full += not h.full
             if h.lim.policy == POLICY_DROP_OLDEST:
@@ -110,11 +144,13 @@ cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t
                 h.books.dropped[DROP_NEWEST] += 1
                 return PUT_DROPPED
             else:
-                h.full = True
-                return -EAGAIN
+                _set_full(h)
+                if over_limit(&h.lim, h.nmsgs, h.nbytes):
+                    return -EAGAIN
     if msgring_reserve(&h.ring, npre + n) < 0:
         return -ENOMEM
-    wake[0] = msgring_count(&h.ring) == 0
+    wake[0] = h.hungry
+    h.hungry = False
     for i in range(npre + n):
         slot = msgring_slot(&h.ring)
         zmsg_move(slot, &pre[i] if i < npre else &parts[i - npre])
@@ -124,7 +160,9 @@ cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t
         h.nmsgs += 1
         h.books.accepted += 1
         if over_limit(&h.lim, h.nmsgs, h.nbytes) and policy_blocks(h.lim.policy):
-            h.full = True
+            _fold(h)
+            if over_limit(&h.lim, h.nmsgs, h.nbytes):
+                _set_full(h)
     return 0
 
 
@@ -154,30 +192,76 @@ cdef void _refill(half* h) noexcept nogil:
     kept_free(e)
 
 
+cdef bint _sunk(half* h) noexcept nogil:
+    """[link.lock] Has it sunk to half after the writer met the mark?"""
+    _fold(h)
+    if not h.full or not below_half(&h.lim, h.nmsgs, h.nbytes):
+        return False
+    zq_store32(&h.full, False)
+    return True
+
+
+cdef void _take_run(link* k, half* h, zmsg* out, bint* credit) noexcept nogil:
+    zmsg_move(out, msgring_at(&h.run, 0))
+    msgring_pop(&h.run)
+    if out.flags & MSG_COMMAND:
+        zq_lock(&k.lock)
+        h.nbytes -= zmsg_size(out)
+        zq_unlock(&k.lock)
+        return
+    zq_store64_relaxed(&h.took_bytes, h.took_bytes + zmsg_size(out))
+    if not h.run_open:
+        zq_xchg64(&h.took, h.took + 1)
+    h.run_open = (out.flags & MSG_MORE) != 0
+    if zq_load32_seq(&h.full):
+        zq_lock(&k.lock)
+        credit[0] = _sunk(h)
+        zq_unlock(&k.lock)
+
+
 cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept nogil:
     cdef half* h = &k.dir[1 - side]
-    cdef bint there
+    cdef zmsg* m = NULL
+    if msgring_count(&h.run):
+        m = msgring_at(&h.run, 0)
+        size[0] = zmsg_size(m)
+        first[0] = zmsg_data(m)[0] if size[0] else 0
+        return True
     zq_lock(&k.lock)
     if msgring_count(&h.ring) == 0 and h.keep.count:
         _refill(h)
-    there = msgring_count(&h.ring) != 0
-    if there:
-        size[0] = zmsg_size(msgring_at(&h.ring, 0))
-        first[0] = zmsg_data(msgring_at(&h.ring, 0))[0] if size[0] else 0
+    if msgring_count(&h.ring):
+        m = msgring_at(&h.ring, 0)
+        size[0] = zmsg_size(m)
+        first[0] = zmsg_data(m)[0] if size[0] else 0
+    else:
+        h.hungry = True
     zq_unlock(&k.lock)
-    return there
+    return m != NULL
 
 
 cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil:
     cdef half* h = &k.dir[1 - side]
+    cdef msgring empty
     cdef zmsg* m
     credit[0] = False
+    if msgring_count(&h.run):
+        _take_run(k, h, out, credit)
+        return 1
     zq_lock(&k.lock)
     if msgring_count(&h.ring) == 0 and h.keep.count:
         _refill(h)
     if msgring_count(&h.ring) == 0:
+        h.hungry = True
         zq_unlock(&k.lock)
         return 0
+    if not h.open and policy_blocks(h.lim.policy):
+        empty = h.run
+        h.run = h.ring
+        h.ring = empty
+        zq_unlock(&k.lock)
+        _take_run(k, h, out, credit)
+        return 1
     m = msgring_at(&h.ring, 0)
     zmsg_move(out, m)
     msgring_pop(&h.ring)
@@ -188,9 +272,8 @@ cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil:
             h.books.delivered += 1
         h.books.bytes += zmsg_size(out)
         h.open = (out.flags & MSG_MORE) != 0
-        if h.full and below_half(&h.lim, h.nmsgs, h.nbytes):
-            h.full = False
-            credit[0] = True
+        if h.full:
+            credit[0] = _sunk(h)
     zq_unlock(&k.lock)
     return 1
 
@@ -222,8 +305,9 @@ cdef void _meet(half* h) noexcept nogil:
             h.lim.messages = h.by_writer.messages + h.by_reader.messages
         else:
             h.lim.messages = 0
+    _fold(h)
     if not policy_blocks(h.lim.policy) or not over_limit(&h.lim, h.nmsgs, h.nbytes):
-        h.full = False
+        zq_store32(&h.full, False)
 
 
 cdef void link_limits(link* k, int side, const limits* sending, const limits* receiving) noexcept nogil:
@@ -237,7 +321,8 @@ cdef void link_limits(link* k, int side, const limits* sending, const limits* re
         _meet(&k.dir[1])
     else:
         k.dir[side].lim = sending[0]
-        k.dir[side].full = policy_blocks(sending.policy) and over_limit(sending, k.dir[side].nmsgs, k.dir[side].nbytes)
+        zq_store32(&k.dir[side].full, policy_blocks(sending.policy)
+                   and over_limit(sending, k.dir[side].nmsgs, k.dir[side].nbytes))
     zq_unlock(&k.lock)
 
 
@@ -246,12 +331,14 @@ cdef void link_leave(link* k, int side) noexcept nogil:
     zq_lock(&k.lock)
     k.ends[side] = NULL
     # Nobody will read what the other side has written.
+    _fold(h)
     h.books.dropped[DROP_PEER_GONE] += h.nmsgs
     h.nmsgs = 0
     h.nbytes = 0
     keeper_clear(&h.keep)
     msgring_free(&h.ring)
-    h.full = False
+    msgring_free(&h.run)
+    zq_store32(&h.full, False)
     zq_unlock(&k.lock)
 
 
@@ -269,13 +356,14 @@ cdef void link_refuse(link* k, int side, bint again) noexcept nogil:
     h.books.accepted += 1
     h.books.dropped[DROP_NEWEST] += 1
     if again:
-        h.full = False
+        zq_store32(&h.full, False)
     zq_unlock(&k.lock)
 
 
 cdef void link_filter(link* k, int side) noexcept nogil:
     cdef half* h = &k.dir[1 - side]
     zq_lock(&k.lock)
+    _fold(h)
     h.books.delivered -= 1
     h.books.dropped[DROP_FILTERED] += 1
     zq_unlock(&k.lock)
@@ -284,6 +372,7 @@ cdef void link_filter(link* k, int side) noexcept nogil:
 cdef void link_books(link* k, int side, books* sent, books* received) noexcept nogil:
     cdef half* h = &k.dir[side]
     zq_lock(&k.lock)
+    link_fold(k)
     sent[0] = h.books
     sent.delivered += h.nmsgs
     received[0] = k.dir[1 - side].books
@@ -301,6 +390,7 @@ cdef uint8_t link_policy(link* k, int side) noexcept nogil:
 cdef uint32_t link_waiting(link* k, int side) noexcept nogil:
     cdef uint32_t n
     zq_lock(&k.lock)
-    n = msgring_count(&k.dir[1 - side].ring) + k.dir[1 - side].keep.count
+    n = (msgring_count(&k.dir[1 - side].run) + msgring_count(&k.dir[1 - side].ring)
+         + k.dir[1 - side].keep.count)
     zq_unlock(&k.lock)
     return n

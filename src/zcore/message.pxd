@@ -1,8 +1,9 @@
 """One frame's bytes and who frees them.
 
 A `zmsg` is a value of one cache line.  Its bytes are inside it (up to 40), or in a `block` (reference-counted
-memory of the engine, shared by address), or in a Python object that it holds one reference of.  Moving a
-zmsg is copying the struct; whoever holds it last calls `zmsg_release`.
+memory of the engine, shared by address), or in a Python object that it holds one reference of, or on loan: in memory of
+a caller's that is there until the call ends.  Moving a zmsg is copying the struct; whoever holds it last calls
+`zmsg_release`.  Queues that copy take a loan as it is; whoever keeps a zmsg calls `zmsg_own` first.
 
 Only a thread that has the GIL may make or share an MK_OBJECT; any thread may move or release one, since a
 release without the GIL goes to a list that Python calls drain (`release_drain`).
@@ -23,6 +24,7 @@ cdef enum:
     MK_INLINE = 1
     MK_BLOCK = 2          # owner is a block*
     MK_OBJECT = 3         # owner is a PyObject* with one reference held
+    MK_LOAN = 5           # the caller's memory, below BORROW_FROM bytes; no owner (4 is MK_SHARED, of a part)
 
 cdef struct block:
     uint32_t refs         # atomic
@@ -60,7 +62,9 @@ cdef void meta_unref(meta* m) noexcept nogil
 
 cdef void zmsg_drop(zmsg* m) noexcept nogil               # the part of zmsg_release that is not inline
 cdef int zmsg_copy_bytes(zmsg* m, const uint8_t* data, size_t size) noexcept nogil   # inline or a new block; -ENOMEM
-cdef int zmsg_share(zmsg* dst, zmsg* src, bint gil) noexcept nogil  # second reference; without the GIL objects are copied
+cdef int zmsg_own(zmsg* m) noexcept nogil                  # a loan is copied, inline or to a block; 0 or -ENOMEM
+cdef int zmsg_share(zmsg* dst, zmsg* src, bint gil) noexcept nogil
+# Second reference; a loan becomes src's own first, and without the GIL objects are copied.
 cdef void release_later(void* obj) noexcept nogil          # give up one reference of a Python object, from any thread
 cdef uint32_t release_pending() noexcept nogil
 cdef void release_drain() noexcept                          # with the GIL, outside every lock
@@ -101,6 +105,12 @@ cdef inline void zmsg_set_object(zmsg* m, const uint8_t* data, size_t size, void
     m.body.ref.data = data
     m.body.ref.size = size
     m.body.ref.owner = owner
+
+cdef inline void zmsg_set_loan(zmsg* m, const uint8_t* data, size_t size) noexcept nogil:
+    m.kind = MK_LOAN
+    m.body.ref.data = data
+    m.body.ref.size = size
+    m.body.ref.owner = NULL
 
 cdef inline void zmsg_release(zmsg* m) noexcept nogil:
     if m.kind >= MK_BLOCK or m.facts != NULL:

@@ -86,8 +86,16 @@ cdef int zmsg_copy_bytes(zmsg* m, const uint8_t* data, size_t size) noexcept nog
     return 0
 
 
+cdef int zmsg_own(zmsg* m) noexcept nogil:
+    if m.kind != MK_LOAN:
+        return 0
+    return zmsg_copy_bytes(m, m.body.ref.data, m.body.ref.size)
+
+
 cdef int zmsg_share(zmsg* dst, zmsg* src, bint gil) noexcept nogil:
-    cdef int rc
+    cdef int rc = zmsg_own(src)
+    if rc < 0:
+        return rc
     if src.kind == MK_OBJECT and not gil:
         dst[0] = src[0]
         dst.facts = NULL

@@ -6,11 +6,13 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from .errno_zmq cimport EFSM, ENOTSUP
+from .inproc cimport link_put
 from .limits cimport DROP_FILTERED, DROP_PEER_GONE, POLICY_TYPE
-from .message cimport MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_release, zmsg_set_inline, zmsg_size
+from .message cimport (MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_set_inline,
+                       zmsg_size)
 from .pipe cimport borrows, outq_push_bytes, outq_room, part, put_small
 from .pubsub cimport fanout_send, groups_match, groups_send, topics_match, upstream_send, upward_peek, upward_pop
-from .routing cimport (MK_SHARED, PEER_STREAM, peer, peer_blocks, peer_peek, peer_pop, peer_put, peer_refuse, peer_room,
+from .routing cimport (MK_SHARED, PEER_INPROC, PEER_STREAM, peer, peer_blocks, peer_peek, peer_pop, peer_put, peer_refuse, peer_room,
                        peer_skip, routing, routing_choose, routing_chosen, routing_dirty, routing_find,
                        routing_by_serial, routing_next_turn, routing_unready)
 from .zmtp cimport (SOCKET_TYPES, TYPE_CHANNEL, TYPE_CLIENT, TYPE_DEALER, TYPE_DGRAM, TYPE_DISH, TYPE_GATHER,
@@ -68,17 +70,25 @@ cdef const pattern* pattern_of(int type) noexcept nogil:
 # --- sending ---------------------------------------------------------------------------------------------
 
 cdef inline int _send_plain(routing* r, zmsg* m) noexcept nogil:
-    """The hot path of _send_balance: one small part to a connected peer under the ordinary policy. 1: not such a case."""
+    """The hot path of _send_balance: one part to the peer whose turn it is, a small one and under the ordinary policy if
+    it goes to a stream. 1: not such a case, and nothing has happened."""
     cdef peer* p
+    cdef bint first
     if r.turn_now >= r.active:
         return 1
     p = r.turns[r.turn_now]
-    if (p.kind != PEER_STREAM or not p.usable or p.out.full or p.out.lim.policy != POLICY_TYPE or p.out.lim.bytes
+    if p.kind == PEER_INPROC:
+        if not p.usable or p.gone or zmsg_own(m) < 0 or link_put(p.lnk, p.side, NULL, 0, m, 1, False, &first) < 0:
+            return 1
+        if first:
+            routing_dirty(r, p)     # behind others it need not be told of: who reads goes on until there are none
+    elif (p.kind != PEER_STREAM or not p.usable or p.out.full or p.out.lim.policy != POLICY_TYPE or p.out.lim.bytes
             or borrows(m) or put_small(&p.out, zmsg_data(m), zmsg_size(m)) < 0):
         return 1
-    if p.out.lim.messages and p.out.nmsgs >= p.out.lim.messages:
-        p.out.full = True
-    routing_dirty(r, p)
+    else:
+        if p.out.lim.messages and p.out.nmsgs >= p.out.lim.messages:
+            p.out.full = True
+        routing_dirty(r, p)
     r.turn_now += 1
     if r.turn_now >= r.active:
         r.turn_now = 0

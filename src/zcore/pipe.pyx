@@ -15,7 +15,7 @@ from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free
 from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, POLICY_DISCONNECT, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
                       POLICY_KEEP_LAST, below_half, over_limit, policy_blocks)
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
-                       block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_release, zmsg_size)
+                       block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_size)
 from .platform cimport zq_load32, zq_xchgp
 from .ring cimport (LEN_CONTROL, LEN_SHIFT, lenring_at, lenring_count, lenring_free, lenring_front, lenring_pop,
                     lenring_push)
@@ -131,6 +131,9 @@ cdef int _put_kept(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) n
     cdef uint32_t made = 0
     cdef uint32_t i
     cdef int rc = 0
+    for i in range(n):
+        if zmsg_own(&parts[i]) < 0:
+            return -ENOMEM
     if npre + n > 8:
         all = <zmsg*>malloc((npre + n) * sizeof(zmsg))
         if all == NULL:

@@ -7,7 +7,7 @@ from .border cimport fail
 from .engine cimport ept, sock
 from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, LIMIT_OF_OPTION, POLICY_BLOCK, POLICY_DISCONNECT,
                       POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST, POLICY_TYPE, limits)
-from .patterns cimport EAGER, RAW, RECV_NONE, SEND_GROUP, SEND_NONE, SEND_UPSTREAM, WRAP_GROUP, WRAP_REP, WRAP_REQ
+from .patterns cimport EAGER, RAW, RECV_NONE, SEND_GROUP, SEND_NONE, WRAP_GROUP, WRAP_REP, WRAP_REQ
 from .platform cimport zq_unlock
 from .socket_base cimport SocketBase, sock_settle
 
@@ -41,11 +41,8 @@ cdef str _objection(sock* s, str kind, bint sending, bint timed):
             return "Disconnect is for peers that are slow to receive: for sending only"
         if timed:
             return "a receiver at its limit stops reading and no call waits: a timeout is for sending only"
-    elif _is_inproc(s):
-        if kind == "disconnect":
-            return "inproc endpoints have no connection to close"
-        if s.row.send == SEND_UPSTREAM:
-            return "inproc publishers take at once what an XSUB sends: nothing ever waits there"
+    elif kind == "disconnect" and _is_inproc(s):
+        return "inproc endpoints have no connection to close"
     if s.row.wrap in (WRAP_REQ, WRAP_REP) and kind in ("drop_oldest", "keep_last"):
         return "requests and replies are neither replaced nor reordered: use Block, DropNewest or Disconnect"
     if s.row.traits & RAW and drops:

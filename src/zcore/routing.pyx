@@ -8,7 +8,7 @@ from libc.string cimport memcmp, memcpy, memset
 from .inproc cimport link_filter, link_policy, link_put, link_refuse, link_room, link_take, link_unref, link_waiting
 from .limits cimport DROP_FILTERED, DROP_NEWEST, DROP_PEER_GONE, POLICY_BLOCK, below_half
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, meta_unref, release_later, zmsg, zmsg_data,
-                       zmsg_init, zmsg_release, zmsg_size)
+                       zmsg_init, zmsg_own, zmsg_release, zmsg_size)
 from .pipe cimport (BEHIND_MET, inq_bytes, inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_push_bytes, outq_put,
                     outq_room)
 from .platform cimport zq_now_ns
@@ -397,10 +397,14 @@ cdef bint peer_room(peer* p) noexcept nogil:
 
 cdef int peer_put(routing* r, peer* p, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
     cdef bint wake
+    cdef uint32_t i
     cdef int rc
     if not p.usable:
         return -EAGAIN
     if p.kind == PEER_INPROC:
+        for i in range(n):
+            if zmsg_own(&parts[i]) < 0:
+                return -ENOMEM
         rc = link_put(p.lnk, p.side, pre, npre, parts, n, False, &wake)
         if rc == -EPIPE:
             r.dropped[DROP_PEER_GONE] += 1

@@ -238,8 +238,8 @@ cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noe
     cdef watch w
     cdef int64_t left = -1
     cdef int rc
-    if traffic_flush_now(s) and want & WAIT_OUT:
-        return 0                  # there may be room now
+    if traffic_flush_now(s):
+        return 0                  # the lock was let go of: there may be room now, and others may have read for us
     rc = watch_begin(&w, s, want, fds)
     if rc < 0:
         return 0 if rc == -EAGAIN else rc

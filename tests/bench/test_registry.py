@@ -44,6 +44,8 @@ GOALS = {
     "compute-tcp-64B": {"rate": ">= 50x", "compute_kept": ">= 0.4 of its undisturbed rate"},
     "connections-tcp-1000": {"connect_ms": "<= 1x", "server_kb": "<= 1x", "clients_kb": "<= 1x"},
     "import": {"import_ms": "<= 1x"},
+    **{f"embedded-pushpull-{transport}-64B": {"rate": ">= 1x"} for transport in ("tcp", "ipc", "inproc")},
+    **{f"embedded-reqrep-{transport}-64B": {"p50_us": "<= 1x"} for transport in ("tcp", "ipc", "inproc")},
 }
 
 

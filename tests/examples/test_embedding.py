@@ -47,7 +47,7 @@ print(waiting(sink, sink.close) == [zmq.ENOTSOCK])
 print(ended(sink) == zmq.ENOTSOCK)
 sink = context.socket(zmq.PULL)
 signal.signal(signal.SIGALRM, handler)
-signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
 try:
     embedded.consume(sink)
 except Interrupted:

@@ -1,0 +1,8 @@
+"""The extensions are built by the benchmarks' code; make that importable from anywhere."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
