@@ -7,6 +7,7 @@ from libc.string cimport memcpy
 
 from .errno_zmq cimport EFSM, ENOTSUP
 from .inproc cimport link_put
+from .platform cimport zq_load32
 from .limits cimport DROP_FILTERED, DROP_PEER_GONE, POLICY_TYPE
 from .message cimport (MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_set_inline,
                        zmsg_size)
@@ -78,7 +79,8 @@ cdef inline int _send_plain(routing* r, zmsg* m) noexcept nogil:
         return 1
     p = r.turns[r.turn_now]
     if p.kind == PEER_INPROC:
-        if not p.usable or p.gone or zmsg_own(m) < 0 or link_put(p.lnk, p.side, NULL, 0, m, 1, False, &first) < 0:
+        if (not p.usable or p.gone or zq_load32(&p.lnk.dir[p.side].full) or zmsg_own(m) < 0
+                or link_put(p.lnk, p.side, NULL, 0, m, 1, False, &first) < 0):
             return 1
         if first:
             routing_dirty(r, p)     # behind others it need not be told of: who reads goes on until there are none
