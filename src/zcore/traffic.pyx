@@ -13,7 +13,7 @@ from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
 from .peers cimport peer_farewell, peer_gone
-from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, part
+from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, outq_flows, part
 from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy,
                         zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close,
                         zq_wakefd_signal, zq_xchg32, zq_xchgp)
@@ -189,6 +189,8 @@ cdef void session_failed(sock* s, session* n, int error) noexcept nogil:
         return
     n.c.closing = True
     n.c.error = error
+    if n.p != NULL:
+        outq_flows(&n.p.out, False)
     if n.in_set:
         poller_del(&s.set, n.c.fd)
         n.in_set = False
