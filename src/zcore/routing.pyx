@@ -405,7 +405,7 @@ cdef int peer_put(routing* r, peer* p, zmsg* pre, uint32_t npre, zmsg* parts, ui
         if rc == -EPIPE:
             r.dropped[DROP_PEER_GONE] += 1
             return 1
-    elif n == 1 and npre == 0 and p.usable and put_quick(&p.out, parts) == 0:
+    elif n == 1 and npre == 0 and put_quick(&p.out, parts) == 0:
         rc = 0
     else:
         rc = outq_put(&p.out, pre, npre, parts, n)
