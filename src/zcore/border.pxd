@@ -7,6 +7,7 @@ from .platform cimport sigset_t, zq_mutex, zq_trylock
 
 
 cdef void lock_slow(zq_mutex* m) noexcept               # GIL held: let go of it while waiting
+cdef bint on_main_thread() except? True                   # the one that handles signals
 cdef int check_signals_masked(sigset_t* old) except -1   # 1: main thread, all signals are blocked and `old` holds the mask
 cdef void restore_signals(const sigset_t* old) noexcept
 cdef object fail(int rc, str detail=*)                    # raises

@@ -37,14 +37,18 @@ cdef void lock_slow(zq_mutex* m) noexcept:
         got = zq_trylock(m)
 
 
-cdef int check_signals_masked(sigset_t* old) except -1:
-    """Handlers of signals that have come run now; those that come later wait until the sleep that is about to begin."""
+cdef bint on_main_thread() except? True:
     global _main, _main_generation
-    cdef sigset_t all
     if _main == 0 or _main_generation != generation_word()[0]:
         _main = _main_ident()
         _main_generation = generation_word()[0]
-    if PyThread_get_thread_ident() != _main:
+    return PyThread_get_thread_ident() == _main
+
+
+cdef int check_signals_masked(sigset_t* old) except -1:
+    """Handlers of signals that have come run now; those that come later wait until the sleep that is about to begin."""
+    cdef sigset_t all
+    if not on_main_thread():
         return 0
     sigfillset(&all)
     pthread_sigmask(SIG_SETMASK, &all, old)

@@ -10,7 +10,7 @@ from .buffer cimport (READ_ROOM, byteq_advance, byteq_commit, byteq_copy_out, by
                       byteq_room)
 from .handshake cimport handshake_free
 from .message cimport meta_unref
-from .pipe cimport (inq, inq_append_frame, inq_got, inq_room, inq_space, outq, outq_fill, outq_sent, part)
+from .pipe cimport (inq, inq_append_frame, inq_got, inq_room, inq_space, outq, outq_fill, outq_flows, outq_sent, part)
 from .ring cimport LEN_SHIFT, lenring_front
 from .zmtp cimport (COMMAND_PING, COMMAND_UNKNOWN, FRAME_COMMAND, FRAME_HEADER_MAX, FRAME_HEADER_V1_MAX, FRAME_LONG,
                     FRAME_MORE, PONG_FRAME_MAX, ZMTP_1_0, command, frame_head, frame_header_v1, parse_command,
@@ -393,6 +393,7 @@ cdef int conn_write_end(conn* c, outq* o) noexcept nogil:
     c.out_busy = False
     o.held = c.coded_source     # what has been encoded goes, whatever happens
     if c.wrote < 0:
+        outq_flows(o, False)
         return WRITE_FULL if c.wrote == -EAGAIN else <int>c.wrote
     n = <size_t>c.wrote
     if c.wire == WIRE_V1 or c.wire == WIRE_SECURE:
@@ -409,5 +410,7 @@ cdef int conn_write_end(conn* c, outq* o) noexcept nogil:
     else:
         outq_sent(o, n)
     if n < c.offered:
+        outq_flows(o, False)
         return WRITE_FULL
+    outq_flows(o, True)
     return WRITE_MORE if conn_pending(c, o) else WRITE_IDLE

@@ -47,6 +47,11 @@ cdef enum:
     LEASE_DORMANT = 3     # the application waits in the set itself; nobody ticks
 
 cdef enum:
+    # sock.parked
+    PARKED_COUNT = 0xFFF  # the bits that count
+    PARKED_ROUND = 0x1000 # added with each wake-up
+
+cdef enum:
     # ept.state
     EPT_NEW = 0
     EPT_RUNNING = 1       # listening, or trying to connect
@@ -146,6 +151,8 @@ cdef struct sock:
     bint rcvmore
     # waiting
     uint32_t waiters      # atomic: threads in a wait of any kind
+    uint32_t pollers      # atomic: those of them whom the wake descriptor wakes
+    uint32_t parked       # atomic: the others sleep on this word: how many (12 bits), how often they were woken
     uint32_t stage_waiters
     zq_wakefd wake        # made by the first wait
     bint wake_open
@@ -157,7 +164,7 @@ cdef struct sock:
     uint32_t spin_score   # 0-256: how often spinning paid
     uint32_t spin_count
     int spin_us           # the budget
-    uint32_t wake_round   # how often this socket's thread had waited when it last woke somebody
+    uint32_t wake_round   # how often its thread had waited, or received, when this socket last woke somebody
     int last_cpu          # of the last thread that put something into our inbox
     # inproc
     peer* inbox           # atomic: peers with news

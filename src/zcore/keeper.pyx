@@ -3,31 +3,16 @@
 from libc.errno cimport ENOMEM
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 
-from .limits cimport DROP_OLDEST, DROP_REPLACED, KEY_NONE, KEY_PREFIX, books, limits
+from .limits cimport DROP_OLDEST, DROP_REPLACED, books, limits
 from .message cimport zmsg, zmsg_data, zmsg_move, zmsg_release, zmsg_size
 
 
 cdef size_t _key(const limits* lim, zmsg* parts, uint32_t nparts, const uint8_t** data) noexcept nogil:
     cdef zmsg* first = &parts[lim.key_at if lim.key_at < nparts else nparts - 1]
-    cdef size_t n = zmsg_size(first)
     data[0] = zmsg_data(first)
-    if lim.key == KEY_NONE:
-        return 0
-    if lim.key == KEY_PREFIX and n > lim.key_len:
-        return lim.key_len
-    return n
-
-
-cdef uint64_t _hash(const uint8_t* p, size_t n) noexcept nogil:
-    # FNV-1a: keys are short, and an attacker can at worst make one publisher's own table slow,
-    # which the limit on entries bounds.
-    cdef uint64_t h = 0xCBF29CE484222325ULL
-    cdef size_t i
-    for i in range(n):
-        h = (h ^ p[i]) * 0x100000001B3ULL
-    return h
+    return key_of(lim, zmsg_size(first))
 
 
 cdef int _rehash(keeper* k, uint32_t want) noexcept nogil:
@@ -83,7 +68,7 @@ cdef kept* _find(keeper* k, const limits* lim, uint64_t h, const uint8_t* key, s
 cdef int keeper_put(keeper* k, const limits* lim, books* b, zmsg* parts, uint32_t n) noexcept nogil:
     cdef const uint8_t* key
     cdef size_t klen = _key(lim, parts, n, &key)
-    cdef uint64_t h = _hash(key, klen)
+    cdef uint64_t h = key_hash(key, klen)
     cdef kept* old
     cdef kept* e
     cdef uint32_t i
@@ -162,7 +147,25 @@ cdef void keeper_clear(keeper* k) noexcept nogil:
         kept_free(e)
         e = following
     free(k.buckets)
+    free(k.scratch)
     k.first = k.last = NULL
     k.buckets = NULL
-    k.nbuckets = k.count = 0
+    k.scratch = NULL
+    k.nbuckets = k.count = k.scratch_cap = 0
     k.bytes = 0
+
+
+cdef int keys_begin(keeper* k, uint32_t n) noexcept nogil:
+    cdef uint32_t want = 64
+    while want < n * 4:
+        want *= 2
+    if k.scratch_cap < want:
+        free(k.scratch)
+        k.scratch_cap = 0
+        k.scratch = <uint32_t*>malloc(want * sizeof(uint32_t))
+        if k.scratch == NULL:
+            return -ENOMEM
+        k.scratch_cap = want
+    k.nscratch = want
+    memset(k.scratch, 0, k.nscratch * sizeof(uint32_t))
+    return 0

@@ -7,11 +7,11 @@ from libc.string cimport memcpy
 
 from .errno_zmq cimport EFSM, ENOTSUP
 from .inproc cimport link_put
-from .platform cimport zq_load32
-from .limits cimport DROP_FILTERED, DROP_PEER_GONE, POLICY_TYPE
+from .limits cimport DROP_FILTERED, DROP_PEER_GONE
 from .message cimport (MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_set_inline,
                        zmsg_size)
-from .pipe cimport borrows, outq_push_bytes, outq_room, part, put_small
+from .pipe cimport outq_push_bytes, outq_room, part, put_quick
+from .platform cimport zq_load32
 from .pubsub cimport fanout_send, groups_match, groups_send, topics_match, upstream_send, upward_peek, upward_pop
 from .routing cimport (MK_SHARED, PEER_INPROC, PEER_STREAM, peer, peer_blocks, peer_peek, peer_pop, peer_put, peer_refuse, peer_room,
                        peer_skip, routing, routing_choose, routing_chosen, routing_dirty, routing_find,
@@ -71,8 +71,8 @@ cdef const pattern* pattern_of(int type) noexcept nogil:
 # --- sending ---------------------------------------------------------------------------------------------
 
 cdef inline int _send_plain(routing* r, zmsg* m) noexcept nogil:
-    """The hot path of _send_balance: one part to the peer whose turn it is, a small one and under the ordinary policy if
-    it goes to a stream. 1: not such a case, and nothing has happened."""
+    """The hot path of _send_balance: one part to the peer whose turn it is, a small one if it goes to a stream. 1: not such
+    a case, and nothing has happened."""
     cdef peer* p
     cdef bint first
     if r.turn_now >= r.active:
@@ -84,12 +84,9 @@ cdef inline int _send_plain(routing* r, zmsg* m) noexcept nogil:
             return 1
         if first:
             routing_dirty(r, p)     # behind others it need not be told of: who reads goes on until there are none
-    elif (p.kind != PEER_STREAM or not p.usable or p.out.full or p.out.lim.policy != POLICY_TYPE or p.out.lim.bytes
-            or borrows(m) or put_small(&p.out, zmsg_data(m), zmsg_size(m)) < 0):
+    elif p.out.full or not p.usable or put_quick(&p.out, m):
         return 1
     else:
-        if p.out.lim.messages and p.out.nmsgs >= p.out.lim.messages:
-            p.out.full = True
         routing_dirty(r, p)
     r.turn_now += 1
     if r.turn_now >= r.active:

@@ -10,7 +10,7 @@ from .limits cimport (KEY_NONE, POLICY_KEEP_LAST, POLICY_TYPE, LIMIT_OF_OPTION, 
                       policy_blocks)
 from .message cimport zmsg, zmsg_copy_bytes, zmsg_init, zmsg_release
 from .patterns cimport EAGER, WRAP_GROUP, WRAP_TOPICS
-from .pipe cimport inq_append_frame, inq_bytes, inq_publish, inq_room, outq_clear
+from .pipe cimport inq_append_frame, inq_bytes, inq_publish, inq_room, outq_clear, outq_limits
 from .pubsub cimport fanout_gone, own_resend
 from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_new, peer_put, routing_dirty, routing_readable,
                        routing_resume, routing_unname, routing_writable)
@@ -33,11 +33,14 @@ cdef void sock_limits(sock* s, limits* out, bint sending) noexcept nogil:
 
 
 cdef peer* peer_make(sock* s, int kind) noexcept nogil:
+    cdef limits sending
     cdef peer* p = peer_new(kind)
     if p == NULL:
         return NULL
     p.owner = s
-    sock_limits(s, &p.out.lim, True)
+    sock_limits(s, &sending, True)
+    if kind == PEER_STREAM:
+        outq_limits(&p.out, &sending)     # (of an inproc peer the link holds them, and nothing goes into its outq)
     sock_limits(s, &p.inn.lim, False)
     p.inn.max_size = s.opt.maxmsgsize
     return p
@@ -51,7 +54,7 @@ cdef void peer_limits(sock* s, peer* p) noexcept nogil:
         link_limits(p.lnk, p.side, &sending, &receiving)
         routing_dirty(&s.r, p)       # the other side may be able to write now
     else:
-        p.out.lim = sending
+        outq_limits(&p.out, &sending)
         p.inn.lim = receiving
         if not policy_blocks(sending.policy) or not over_limit(&sending, p.out.nmsgs, p.out.q.bytes):
             p.out.full = False

@@ -25,6 +25,7 @@ cdef enum:
     BIG_FRAME = 65536         # an incomplete inbound frame this large gets a block of its own
     BIG_FIRST = 262144        # bytes such a block starts with; it doubles as bytes arrive
     SPARE_MAX = 16777216      # a larger block is not kept for the next frame
+    KEEP_AHEAD = 65536        # POLICY_KEEP_LAST: bytes handed on to the connection, where nothing replaces them any more
 
 cdef enum put_result:
     PUT_DONE = 0              # (or a negative errno: -EAGAIN when full and the policy says wait, -ENOMEM)
@@ -43,7 +44,10 @@ cdef struct outq:
     bint full                 # met the mark, and has not sunk to half since
     uint8_t behind            # POLICY_DISCONNECT: BEHIND_*
     uint32_t caught_up        # times it has sunk to half again
-    limits lim
+    uint32_t quick_msgs       # with fewer messages and bytes than this in q, a small message needs nothing but its copy:
+    size_t quick_bytes        # the limits and the policy as put_quick sees them
+    bint flows                # POLICY_KEEP_LAST: a connection is there, and took all that it was offered last
+    limits lim                # changed with outq_limits
     keeper keep               # POLICY_KEEP_LAST: messages not yet in q
     books books
 
@@ -84,6 +88,8 @@ cdef struct part:             # one frame as it stands in a queue; valid while t
 
 
 # --- outgoing ------------------------------------------------------------------------------------
+cdef void outq_limits(outq* o, const limits* lim) noexcept nogil
+cdef void outq_flows(outq* o, bint flows) noexcept nogil     # what the connection is like now
 cdef int outq_put(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil
 # Limits, policy and books. Moves out of `parts` what it keeps by reference (their kind becomes MK_EMPTY).
 cdef int outq_push(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, uint64_t kind) noexcept nogil
@@ -108,7 +114,7 @@ cdef inline bint outq_room(outq* o) noexcept nogil:
     return not o.full
 
 cdef inline int put_small(outq* o, const uint8_t* data, size_t size) noexcept nogil:
-    """The hot path: one single-part message below BORROW_FROM, limits already looked at. 0 or -1 (no memory)."""
+    """One single-part message below BORROW_FROM, limits already looked at. 0 or -1 (no memory)."""
     cdef uint8_t* p = byteq_room(&o.q, size + 9)
     cdef size_t n
     if p == NULL:
@@ -132,6 +138,13 @@ cdef inline int put_small(outq* o, const uint8_t* data, size_t size) noexcept no
     o.nmsgs += 1
     o.books.accepted += 1
     return 0
+
+cdef inline int put_quick(outq* o, zmsg* m) noexcept nogil:
+    """The hot path, whatever the policy: 0, or 1 when outq_put has to decide."""
+    cdef size_t size = zmsg_size(m)
+    if o.nmsgs >= o.quick_msgs or o.q.bytes + size >= o.quick_bytes or borrows(m):
+        return 1
+    return put_small(o, zmsg_data(m), size) != 0
 
 
 # --- incoming ------------------------------------------------------------------------------------

@@ -4,25 +4,54 @@ One file because the two queues of a peer share their frames' layout, and pipe.p
 """
 
 from libc.errno cimport EAGAIN, EMSGSIZE, ENOMEM, EPROTO
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport SIZE_MAX, UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from .buffer cimport (FRAME_REF, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_excise,
                       byteq_free, byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room, chunk,
                       linear_free, linear_room)
-from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free
-from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, POLICY_DISCONNECT, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
-                      POLICY_KEEP_LAST, below_half, over_limit, policy_blocks)
+from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free, key_hash, key_of, keys_begin
+from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_REPLACED, KEY_NONE, POLICY_DISCONNECT,
+                      POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST, below_half, limits, over_limit,
+                      policy_blocks)
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
                        block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_size)
 from .platform cimport zq_load32, zq_xchgp
 from .ring cimport (LEN_CONTROL, LEN_SHIFT, lenring_at, lenring_count, lenring_free, lenring_front, lenring_pop,
                     lenring_push)
-from .zmtp cimport FRAME_LONG, frame_head, frame_header, get_be64, parse_header, put_be64
+from .zmtp cimport FRAME_HEADER_MAX, FRAME_LONG, frame_head, frame_header, get_be64, parse_header, put_be64
+
+cdef enum:
+    KEYS_MAX = 16384      # messages that are looked through for equal keys at once
+    PROBES = 64           # places of a hash table that one of them looks at
 
 
 # --- outgoing ------------------------------------------------------------------------------------
+
+cdef void _gate(outq* o) noexcept nogil:
+    """Say where put_quick ends: one before the mark, so that who meets it is always outq_put."""
+    if o.lim.policy == POLICY_KEEP_LAST:
+        # While the connection takes everything at once nothing waits that could be replaced.
+        o.quick_msgs = UINT32_MAX if o.flows and o.keep.count == 0 else 0
+        o.quick_bytes = KEEP_AHEAD
+        return
+    o.quick_msgs = o.lim.messages - 1 if o.lim.messages else UINT32_MAX
+    o.quick_bytes = SIZE_MAX
+    if o.lim.bytes:
+        o.quick_bytes = o.lim.bytes - FRAME_HEADER_MAX if o.lim.bytes > FRAME_HEADER_MAX else 0
+
+
+cdef void outq_limits(outq* o, const limits* lim) noexcept nogil:
+    o.lim = lim[0]
+    _gate(o)
+
+
+cdef void outq_flows(outq* o, bint flows) noexcept nogil:
+    o.flows = flows
+    if o.lim.policy == POLICY_KEEP_LAST:
+        _gate(o)
+
 
 cdef int _push_frame(outq* o, zmsg* m, uint8_t flags, size_t* total) noexcept nogil:
     cdef size_t size = zmsg_size(m)
@@ -152,6 +181,7 @@ cdef int _put_kept(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) n
             parts[i].facts = NULL
         o.nmsgs += o.keep.count - before
         o.books.accepted += 1
+        o.quick_msgs = 0          # behind it, until it has gone
     else:
         for i in range(made):
             zmsg_release(&all[i])
@@ -168,8 +198,9 @@ cdef inline void _fall_behind(outq* o) noexcept nogil:
 cdef int outq_put(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
     cdef int rc
     if o.lim.policy == POLICY_KEEP_LAST:
-        return _put_kept(o, pre, npre, parts, n)
-    if over_limit(&o.lim, o.nmsgs, o.q.bytes):
+        if not o.flows or o.keep.count or o.q.bytes >= KEEP_AHEAD:
+            return _put_kept(o, pre, npre, parts, n)
+    elif over_limit(&o.lim, o.nmsgs, o.q.bytes):
         o.books.full += not o.full
         if o.lim.policy == POLICY_DROP_OLDEST:
             while over_limit(&o.lim, o.nmsgs, o.q.bytes) and _drop_oldest(o):
@@ -193,12 +224,13 @@ cdef int outq_put(outq* o, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) no
 
 cdef void outq_fill(outq* o) noexcept nogil:
     cdef kept* e
-    while o.keep.count and o.q.unsent < BIG_FRAME:
+    while o.keep.count and o.q.unsent < KEEP_AHEAD:
         e = keeper_take(&o.keep)
         o.nmsgs -= 1              # counted anew where it goes
         if outq_push(o, NULL, 0, e.parts, e.nparts, 0) < 0:
             o.books.dropped[DROP_MEMORY] += 1
         kept_free(e)
+    _gate(o)
 
 
 cdef void outq_sent(outq* o, size_t n) noexcept nogil:
@@ -231,6 +263,7 @@ cdef void outq_rewind(outq* o) noexcept nogil:
     byteq_rewind(&o.q)
     o.begun = 0
     o.held = 0
+    outq_flows(o, False)
     if o.behind:
         # With the next connection the time begins anew; where there is none, what counts is the limit being met again.
         o.behind = BEHIND_MET if o.lim.after_ns else 0
@@ -282,6 +315,7 @@ cdef void outq_clear(outq* o, int reason) noexcept nogil:
     keeper_clear(&o.keep)
     byteq_free(&o.q)
     lenring_free(&o.lens)
+    _gate(o)
 
 
 cdef void outq_free(outq* o) noexcept nogil:
@@ -547,6 +581,63 @@ cdef void _keep_run(inq* i) noexcept nogil:
         kept_free(e)
 
 
+cdef void _keep_newest(inq* i, uint32_t fresh) noexcept nogil:
+    """One message in all is kept: of those that have just come the last."""
+    cdef size_t at = i.b.head
+    cdef part p
+    while i.nmsgs > 1:
+        at = _frame_at(i, at, &p)
+        if not p.flags & (MSG_MORE | MSG_COMMAND):
+            i.nmsgs -= 1
+    i.big_bytes -= _forget_range(i, i.b.head, at)
+    i.b.head = at
+    i.books.dropped[DROP_REPLACED] += fresh - 1
+
+
+cdef bint _key_again(inq* i, size_t frame, const uint8_t* key, size_t n) noexcept nogil:
+    """Has keys_begin's table this key already?  Enters the frame, the first of its message, if not."""
+    cdef uint32_t at = <uint32_t>key_hash(key, n)
+    cdef uint32_t* place
+    cdef part p
+    cdef int _k
+    for _k in range(PROBES):
+        place = &i.keep.scratch[at & (i.keep.nscratch - 1)]
+        if place[0] == 0:
+            place[0] = <uint32_t>(frame - i.b.head) + 1
+            return False
+        _frame_at(i, i.b.head + place[0] - 1, &p)
+        if key_of(&i.lim, p.size) == n and memcmp(p.data, key, n) == 0:
+            return True
+        at += 1
+    return True               # too crowded to tell
+
+
+cdef bint _stay(inq* i, uint32_t fresh) noexcept nogil:
+    """What has just come may be popped from where it lies: nothing else waits, and nothing in it replaces anything."""
+    cdef size_t at = i.b.head
+    cdef size_t start
+    cdef bint first = True
+    cdef part p
+    if fresh == 1:
+        return True
+    if i.lim.key == KEY_NONE:
+        _keep_newest(i, fresh)
+        return True
+    if (i.lim.messages and fresh > i.lim.messages) or (i.lim.bytes and inq_bytes(i) > i.lim.bytes):
+        return False
+    if fresh > KEYS_MAX or i.b.pub - i.b.head >= UINT32_MAX or keys_begin(&i.keep, fresh) < 0:
+        return False
+    while at < i.b.pub:
+        start = at
+        at = _frame_at(i, at, &p)
+        if p.flags & MSG_COMMAND:
+            continue
+        if first and _key_again(i, start, p.data, key_of(&i.lim, p.size)):
+            return False
+        first = not p.flags & MSG_MORE
+    return True
+
+
 cdef int _keep_published(inq* i) noexcept nogil:
     """KeepLast on the way in: what has been published moves into the store, newest of each key."""
     cdef zmsg small[8]
@@ -618,7 +709,8 @@ cdef void _forget_oldest(inq* i) noexcept nogil:
 
 cdef int inq_publish(inq* i) noexcept nogil:
     cdef uint32_t fits
-    i.books.accepted += i.fresh_msgs
+    cdef uint32_t fresh = i.fresh_msgs
+    i.books.accepted += fresh
     if i.lim.policy == POLICY_DROP_NEWEST and i.fresh_msgs:
         fits = _fitting(i)
         if fits < i.fresh_msgs:
@@ -635,6 +727,8 @@ cdef int inq_publish(inq* i) noexcept nogil:
         return 0
     # Behind a message that was begun nothing can be dropped or replaced: then the peer waits, whatever the policy.
     if i.lim.policy == POLICY_KEEP_LAST and (i.run != NULL or not i.open):
+        if i.run == NULL and fresh == i.nmsgs and _stay(i, fresh):
+            return 0
         return _keep_published(i)
     if i.lim.policy == POLICY_DROP_OLDEST and not i.open:
         while ((i.lim.messages and i.nmsgs > i.lim.messages)

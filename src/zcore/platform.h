@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -128,6 +129,35 @@ static inline int zq_trylock_spin(zq_mutex *m)
     }
     return 0;
 }
+
+/* ---- parking: sleep on a word until somebody changes it and unparks -------------------------
+ * Half the system calls of a descriptor that is signalled, polled and drained. */
+
+#if defined(ZQ_HAVE_EVENTFD)
+#define ZQ_CAN_PARK 1
+/* While *word is `value`, at most ns (below 0: no limit): 0 (look again), -ETIMEDOUT or -EINTR. */
+static inline int zq_park(uint32_t *word, uint32_t value, int64_t ns)
+{
+    struct timespec ts, *pts = NULL;
+    if (ns >= 0) {
+        ts.tv_sec = (time_t)(ns / 1000000000LL);
+        ts.tv_nsec = (long)(ns % 1000000000LL);
+        pts = &ts;
+    }
+    if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, pts, NULL, 0) == 0 || errno == EAGAIN)
+        return 0;
+    return -errno;
+}
+/* Everybody who is parked on the word. */
+static inline void zq_unpark(uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+#else
+#define ZQ_CAN_PARK 0
+static inline int zq_park(uint32_t *word, uint32_t value, int64_t ns) { (void)word; (void)value; (void)ns; return 0; }
+static inline void zq_unpark(uint32_t *word) { (void)word; }
+#endif
 
 /* ---- time ----------------------------------------------------------------------------- */
 

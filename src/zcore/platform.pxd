@@ -39,6 +39,10 @@ cdef extern from "platform.h" nogil:
     bint zq_trylock(zq_mutex* m)
     bint zq_trylock_spin(zq_mutex* m)
 
+    bint ZQ_CAN_PARK
+    int zq_park(uint32_t* word, uint32_t value, int64_t ns)
+    void zq_unpark(uint32_t* word)
+
     int64_t zq_now_ns()
     uint64_t zq_ticks()
     void zq_sleep_ns(int64_t ns)

@@ -7,9 +7,10 @@ from .border cimport fail
 from .engine cimport ept, sock
 from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, LIMIT_OF_OPTION, POLICY_BLOCK, POLICY_DISCONNECT,
                       POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST, POLICY_TYPE, limits)
+from .patience cimport sock_settle
 from .patterns cimport EAGER, RAW, RECV_NONE, SEND_GROUP, SEND_NONE, WRAP_GROUP, WRAP_REP, WRAP_REQ
 from .platform cimport zq_unlock
-from .socket_base cimport SocketBase, sock_settle
+from .socket_base cimport SocketBase
 
 _KINDS = {"default": POLICY_TYPE, "block": POLICY_BLOCK, "drop_newest": POLICY_DROP_NEWEST,
           "drop_oldest": POLICY_DROP_OLDEST, "keep_last": POLICY_KEEP_LAST, "disconnect": POLICY_DISCONNECT}

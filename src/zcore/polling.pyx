@@ -6,11 +6,12 @@ from libc.stdlib cimport calloc, free
 
 from .border cimport check_signals_masked, fail, lock_py, refuse, restore_signals
 from .engine cimport sock
+from .patience cimport sock_settle
 from .patterns cimport RECV_NONE, SEND_NONE, route_can_send, route_peek
 from .pipe cimport part
 from .platform cimport (POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, pollfd, sigset_t, zq_load32, zq_lock,
                         zq_now_ns, zq_ppoll, zq_unlock)
-from .socket_base cimport SocketBase, sock_settle
+from .socket_base cimport SocketBase
 from .traffic cimport traffic_flush_now, traffic_inbox, sock_ref, sock_unref
 from .waiting cimport WAIT_IN, wait_progress, watch, watch_begin, watch_end
 

@@ -10,7 +10,7 @@ from .limits cimport DROP_FILTERED, DROP_NEWEST, DROP_PEER_GONE, POLICY_BLOCK, b
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, meta_unref, release_later, zmsg, zmsg_data,
                        zmsg_init, zmsg_own, zmsg_release, zmsg_size)
 from .pipe cimport (BEHIND_MET, inq_bytes, inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_push_bytes, outq_put,
-                    outq_room)
+                    outq_room, put_quick)
 from .platform cimport zq_now_ns
 from .ring cimport LEN_CONTROL, msgring_free
 from .subscriptions cimport fantree_free, fantree_init, fantree_remove_slot, subtree_free, subtree_init
@@ -409,6 +409,8 @@ cdef int peer_put(routing* r, peer* p, zmsg* pre, uint32_t npre, zmsg* parts, ui
         if rc == -EPIPE:
             r.dropped[DROP_PEER_GONE] += 1
             return 1
+    elif n == 1 and npre == 0 and put_quick(&p.out, parts) == 0:
+        rc = 0
     else:
         rc = outq_put(&p.out, pre, npre, parts, n)
         if p.out.behind == BEHIND_MET:

@@ -21,7 +21,7 @@ from .monitor cimport (EVENT_ACCEPTED, EVENT_CONNECTED, EVENT_DISCONNECTED, EVEN
                        monitor_emit)
 from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER
 from .peers cimport peer_farewell, peer_gone, peer_greet, peer_inject, peer_leave, peer_make
-from .pipe cimport inq_reset, inq_room, outq_drop_control, outq_rewind
+from .pipe cimport inq_reset, inq_room, outq_drop_control, outq_flows, outq_rewind
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .poller cimport POLLER_DEFAULT, poller_add, poller_del, poller_open
 from .pubsub cimport fanout_subscription
@@ -431,6 +431,7 @@ cdef int _attach_locked(session* n) noexcept nogil:
     n.c.facts = NULL
     n.p = p
     p.c = &n.c
+    outq_flows(&p.out, True)
     p.usable = not p.leaving
     p.close_wanted = False        # that was meant for the last connection
     n.active = n.was_active = True

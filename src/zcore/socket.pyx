@@ -17,12 +17,13 @@ from .errno_zmq cimport EFSM, ENOTSUP
 from .frame cimport Frame, Hold, frame_of_block, frame_of_object, frame_to_zmsg, hold_buffer, hold_tracker
 from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, meta, release_drain, release_pending, zmsg,
                        zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
+from .patience cimport patience, patience_begin, patience_end, patience_init, sock_settle, sock_wait
 from .patterns cimport SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
 from .pipe cimport part
 from .platform cimport zq_add32, zq_load32, zq_now_ns, zq_unlock
 from .routing cimport MK_SHARED, peer
 from .traffic cimport sock_wake, traffic_before_send, traffic_inbox
-from .socket_base cimport SocketBase, patience, patience_begin, patience_end, patience_init, sock_settle, sock_wait
+from .socket_base cimport SocketBase
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress
 
 from sys import _current_frames

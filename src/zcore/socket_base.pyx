@@ -1,11 +1,11 @@
 """What every socket of a Python program has besides messages: its life, its endpoints, its options, its books."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.errno cimport EADDRINUSE, EAGAIN, EFAULT, EHOSTUNREACH, EINTR, EINVAL, EMFILE, EPROTONOSUPPORT
+from libc.errno cimport EADDRINUSE, EFAULT, EHOSTUNREACH, EINVAL, EMFILE, EPROTONOSUPPORT
 from libc.limits cimport INT_MAX, INT_MIN
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from .border cimport check_signals_masked, fail, fail_text, lock_py, refuse, restore_signals
+from .border cimport fail, fail_text, lock_py, refuse
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
 from .engine cimport sock
 from .errno_zmq cimport ENOTSUP
@@ -14,17 +14,17 @@ from .message cimport release_drain, release_pending
 from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
 from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SPECIAL, OPT_TYPE_BYTES, OPT_TYPE_INT, option_find,
                        option_row, option_value, options_get, options_set)
+from .patience cimport sock_settle
 from .patterns cimport (RECV_NONE, SEND_NONE, WRAP_GROUP, WRAP_NUMBER, WRAP_TOPICS, EAGER, THREAD_SAFE_TYPE,
                         route_can_send, route_peek)
 from .pipe cimport part
-from .platform cimport generation_word, zq_load32, zq_lock, zq_now_ns, zq_unlock
+from .platform cimport generation_word, zq_load32, zq_lock, zq_unlock
 from .pubsub cimport fanout_manual, own_group, own_subscribe
 from .routing cimport peer, routing_by_serial, routing_dirty
 from .peers cimport peer_limits
 from .subscriptions cimport fantree_topics, subtree_count
-from .traffic cimport (sock_ref, sock_unref, sock_wake, traffic_heavy, traffic_inbox, traffic_resume, traffic_settle, wakes,
-                       wakes_run)
-from .waiting cimport wait_one, wait_progress, wait_spin
+from .traffic cimport sock_ref, sock_unref, sock_wake, traffic_inbox
+from .waiting cimport wait_progress
 from .zmtp cimport TYPE_PAIR, TYPE_PEER
 
 from zcore.errors import make_error
@@ -38,84 +38,6 @@ cdef uint32_t* _generation = generation_word()
 cdef inline bint _unusable(sock* s) noexcept:
     """[lock]"""
     return s.closed or zq_load32(&s.fatal) != 0
-
-
-# How often this thread has waited for a socket.
-cdef extern from *:
-    """
-    static __thread uint32_t zq_waits;
-    """
-    uint32_t zq_waits
-
-
-cdef void sock_settle(sock* s) noexcept:
-    """[lock, taken; let go of here] Act on what the call did, then wake whom it concerns."""
-    cdef wakes w
-    traffic_resume(s)
-    if zq_load32(&s.waiters) and (s.r.ready != NULL or s.r.current != NULL):
-        sock_wake(s)              # there is something for those who wait
-    if s.r.dirty == NULL:
-        zq_unlock(&s.lock)
-        return
-    w.n = 0
-    if traffic_heavy(s):
-        with nogil:
-            traffic_settle(s, &w)
-            zq_unlock(&s.lock)
-            wakes_run(&w)
-        return
-    traffic_settle(s, &w)
-    zq_unlock(&s.lock)
-    if w.n == 0:
-        return
-    if s.wake_round == zq_waits:
-        # This thread sends on and on: it keeps the GIL, and whoever it wakes finds more than one message when it gets it.
-        wakes_run(&w)
-        return
-    # It takes turns with others: whoever is woken wants the GIL at once.
-    s.wake_round = zq_waits
-    with nogil:
-        wakes_run(&w)
-
-
-cdef int patience_begin(patience* w) except -1:
-    """Before the lock is taken for another try.  Handlers of signals may run any code: not under the lock.  A signal that
-    comes after this ends the sleep that follows."""
-    patience_end(w)           # the last try may have ended without a sleep
-    if w.again:
-        w.masked = check_signals_masked(&w.old)
-    return 0
-
-
-cdef void patience_end(patience* w) noexcept:
-    if w.masked:
-        w.masked = False
-        restore_signals(&w.old)
-
-
-cdef int sock_wait(sock* s, int want, patience* w) except -1:
-    """[lock, taken before the try that failed; let go of here]"""
-    global zq_waits
-    cdef int rc
-    zq_waits += 1
-    if w.deadline >= 0 and zq_now_ns() >= w.deadline:
-        sock_settle(s)
-        return 1
-    if s.r.dirty != NULL or s.r.resumed != NULL:
-        sock_settle(s)            # what stands in the queues goes first, and paused input on; then another try
-        return 0
-    with nogil:
-        if w.again:
-            rc = wait_one(s, want, w.deadline, &w.old if w.masked else NULL)
-        else:
-            rc = 0
-            wait_spin(s, want, w.deadline)
-        zq_unlock(&s.lock)
-    w.again = True
-    patience_end(w)
-    if rc < 0 and rc != -EINTR and rc != -EAGAIN:
-        fail(rc, "no descriptor for waiting could be made")
-    return 0
 
 
 cdef class SocketBase:

@@ -8,15 +8,15 @@ from libc.stdlib cimport free
 from .connection cimport (WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read, conn_read_begin,
                           conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport TODO_FAILED, TODO_FLUSH, TODO_MIND, session, sock
+from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, session, sock
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
 from .peers cimport peer_farewell, peer_gone
-from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, part
-from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy,
-                        zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close,
-                        zq_wakefd_signal, zq_xchg32, zq_xchgp)
+from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, outq_flows, part
+from .platform cimport (ticks_per_us, zq_add32, zq_cas32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock,
+                        zq_mutex_destroy, zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock,
+                        zq_unpark, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
 from .poller cimport poller_close, poller_del
 from .pubsub cimport fanout_group, fanout_subscription, fanout_take
 from .reactor cimport reactor_post
@@ -82,9 +82,17 @@ cdef bint sock_wants_wake(sock* s) noexcept nogil:
 
 
 cdef void sock_wake(sock* s) noexcept nogil:
+    cdef uint32_t parked
     if zq_load32(&s.waiters) and s.wake_open:
         zq_add32(&s.news, 1)
-        if zq_xchg32(&s.wake_raised, 1) == 0:
+        parked = zq_load32(&s.parked)
+        while parked & PARKED_COUNT:
+            # Who is woken is counted no more, so that nobody wakes it twice.
+            if zq_cas32(&s.parked, parked, (parked + PARKED_ROUND) & ~PARKED_COUNT):
+                zq_unpark(&s.parked)
+                break
+            parked = zq_load32(&s.parked)
+        if zq_load32(&s.pollers) and zq_xchg32(&s.wake_raised, 1) == 0:
             zq_wakefd_signal(&s.wake)
     if s.signal_open and zq_xchg32(&s.signal_raised, 1) == 0:
         zq_wakefd_signal(&s.signal)
@@ -189,6 +197,8 @@ cdef void session_failed(sock* s, session* n, int error) noexcept nogil:
         return
     n.c.closing = True
     n.c.error = error
+    if n.p != NULL:
+        outq_flows(&n.p.out, False)
     if n.in_set:
         poller_del(&s.set, n.c.fd)
         n.in_set = False

@@ -26,13 +26,15 @@ cdef struct watch:        # one thread's wait for one socket
     session* only         # leading, with one connection: that one is watched itself
     int at                # first of its entries in the array of descriptors
     int n
+    bint parks            # asleep on sock.parked rather than in poll(2)
+    uint32_t ticket       # what stood there
 
 cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil
 # [lock] announce the wait; fills at most two entries and returns how many; -EAGAIN: there is news already, do not wait;
 # other negative errno: no descriptor could be made
 cdef void watch_end(watch* w, pollfd* fds) noexcept nogil     # [lock; let go during reads] look at what came
 cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil
-# [lock; let go meanwhile] spin where that has paid; 1: look again
+# [lock; let go meanwhile] spin where that has paid; 1: look again; 0: nothing was done, nor the lock let go
 cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noexcept nogil
 # [lock; let go during the wait] sleep. 0: look again; -EAGAIN: the deadline (ns, -1 none) has passed; -EINTR: a signal came
 cdef int wait_progress(sock* s, size_t budget) noexcept nogil

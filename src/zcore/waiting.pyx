@@ -1,13 +1,13 @@
 """Spinning, leading and following; see waiting.pxd."""
 
-from libc.errno cimport EAGAIN, EINTR
+from libc.errno cimport EAGAIN, EINTR, ETIMEDOUT
 from libc.stdint cimport int64_t, uint32_t
 
 from .connection cimport READ_BUDGET, conn_read, conn_read_begin
-from .engine cimport LEASE_DORMANT, LEASE_PARKED, TODO_GRAVES, TODO_LEASE, session, sock
-from .platform cimport (POLLIN, pollfd, sigset_t, zq_add32, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_now_ns,
-                        zq_pause, zq_ppoll, zq_sleep_ns, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal,
-                        zq_xchg32)
+from .engine cimport LEASE_DORMANT, LEASE_PARKED, PARKED_COUNT, TODO_GRAVES, TODO_LEASE, session, sock
+from .platform cimport (POLLIN, ZQ_CAN_PARK, pollfd, sigset_t, zq_add32, zq_cas32, zq_getcpu, zq_load32, zq_loadp,
+                        zq_lock, zq_now_ns, zq_park, zq_pause, zq_ppoll, zq_sleep_ns, zq_sub32, zq_unlock,
+                        zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
 from .poller cimport poll_event, poller_wait
 from .stream cimport stream_loopback_cpu
 from .traffic cimport sock_post, sock_wake, traffic_commit, traffic_flush_now, traffic_inbox, traffic_read
@@ -43,7 +43,7 @@ cdef bint _missed(sock* s) noexcept nogil:
     cdef watch* w = <watch*>s.watches
     cdef uint32_t now = zq_load32(&s.news)
     while w != NULL:
-        if w.news != now:
+        if w.news != now and not w.parks:
             return True
         w = w.next
     return False
@@ -74,6 +74,7 @@ cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil:
     w.s = s
     w.want = want
     w.in_vain = False
+    w.parks = False
     w.lead = False
     w.only = NULL
     w.n = 0
@@ -83,9 +84,11 @@ cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil:
             return rc
         s.wake_open = True
     zq_add32(&s.waiters, 1)
+    zq_add32(&s.pollers, 1)
     # From here on whoever has news sees a waiter.  What came before is looked at now: the end of the socket, and the
     # inbox; the rest needs the lock.
     if zq_loadp(<void**>&s.inbox) != NULL or (not want & WAIT_GOING and (s.closed or zq_load32(&s.fatal))):
+        zq_sub32(&s.pollers, 1)
         zq_sub32(&s.waiters, 1)
         traffic_inbox(s)
         return -EAGAIN
@@ -122,6 +125,8 @@ cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
         # In this order: a signal that comes in between is not sent, and what it was about is looked at below.
         zq_wakefd_drain(&s.wake)
         zq_xchg32(&s.wake_raised, 0)
+    if not w.parks:
+        zq_sub32(&s.pollers, 1)
     zq_sub32(&s.waiters, 1)
     if w.lead:
         if fds[1].revents:
@@ -142,10 +147,13 @@ cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
     traffic_inbox(s)
 
 
-cdef bint _should_spin(sock* s, watch* w, int64_t* budget_ns) noexcept nogil:
+cdef bint _should_spin(sock* s, int64_t* budget_ns) noexcept nogil:
+    cdef session* only = NULL
     cdef int cpu
-    if s.spin_us <= 0:
-        return False
+    if s.nactive and not s.reader_is_reactor and not s.leader:
+        only = s.only
+        if only == NULL or only.c.closing or only.c.in_busy or only.p.inn.paused:
+            return False
     budget_ns[0] = <int64_t>s.spin_us * 1000
     if s.spin_score < SPIN_PAYS:
         s.spin_count += 1
@@ -156,10 +164,10 @@ cdef bint _should_spin(sock* s, watch* w, int64_t* budget_ns) noexcept nogil:
     # With the peer on our own CPU it cannot run while we spin.
     cpu = zq_getcpu()
     if cpu >= 0:
-        if w.only != NULL:
-            if w.only.is_loopback and stream_loopback_cpu(w.only.c.fd) == cpu:
+        if only != NULL:
+            if only.is_loopback and stream_loopback_cpu(only.c.fd) == cpu:
                 return False
-        elif not w.lead and s.last_cpu == cpu:
+        elif s.last_cpu == cpu:
             return False
     return True
 
@@ -206,31 +214,64 @@ cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
     cdef watch w
     cdef int64_t now
     cdef int64_t budget = 0
-    cdef int rc
-    cdef bint spun
+    cdef bint paid
     if not want & WAIT_IN or s.spin_us <= 0:
         return 0
-    if traffic_flush_now(s) and want & WAIT_OUT:
+    if traffic_flush_now(s):
         return 1
-    rc = watch_begin(&w, s, want, fds)
-    if rc < 0:
-        return rc == -EAGAIN
-    spun = (w.only != NULL or not w.lead) and _should_spin(s, &w, &budget)
-    if spun:
-        now = zq_now_ns()
-        if deadline >= 0 and now + budget > deadline:
-            budget = deadline - now
-        zq_unlock(&s.lock)
-        spun = _spin(s, &w, now + budget)
-        zq_lock(&s.lock)
-        if spun:
-            s.spin_score += (256 - s.spin_score) // 4
-        else:
-            s.spin_score -= s.spin_score // 4
+    if not _should_spin(s, &budget):
+        return 0
+    if watch_begin(&w, s, want, fds) < 0:
+        return 1
+    now = zq_now_ns()
+    if deadline >= 0 and now + budget > deadline:
+        budget = deadline - now
+    zq_unlock(&s.lock)
+    paid = _spin(s, &w, now + budget)
+    zq_lock(&s.lock)
+    if paid:
+        s.spin_score += (256 - s.spin_score) // 4
+    else:
+        s.spin_score -= s.spin_score // 4
     fds[0].revents = <short>POLLIN if zq_load32(&s.wake_raised) else 0
     fds[1].revents = 0
     watch_end(&w, fds)
-    return spun
+    return 1
+
+
+cdef bint _park_begin(watch* w) noexcept nogil:
+    """[lock] Nothing but a wake-up can end this wait: sleep on a word, where that is possible."""
+    cdef sock* s = w.s
+    if not ZQ_CAN_PARK or w.n != 1 or zq_load32(&s.parked) & PARKED_COUNT == PARKED_COUNT:
+        return False
+    w.ticket = zq_add32(&s.parked, 1)
+    w.parks = True
+    zq_sub32(&s.pollers, 1)
+    return True
+
+
+cdef int _park(watch* w, int64_t deadline) noexcept nogil:
+    """Without the lock: 1 woken, 0 the deadline is past, -EAGAIN look again, -EINTR."""
+    cdef uint32_t* word = &w.s.parked
+    cdef uint32_t now
+    cdef int64_t left = -1
+    cdef int rc = 0
+    while True:
+        now = zq_load32(word)
+        if (now ^ w.ticket) & ~PARKED_COUNT:
+            return 1
+        if rc == 0 and _news(w.s):
+            rc = -EAGAIN      # from somebody who took us for a poller still
+        if rc < 0:
+            # Nobody has woken us: take ourselves off the count.
+            if zq_cas32(word, now, now - 1):
+                return 0 if rc == -ETIMEDOUT else rc
+            continue
+        if deadline >= 0:
+            left = deadline - zq_now_ns()
+            if left < 0:
+                left = 0
+        rc = zq_park(word, now, left)
 
 
 cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noexcept nogil:
@@ -239,16 +280,22 @@ cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noe
     cdef int64_t left = -1
     cdef int rc
     if traffic_flush_now(s):
-        return 0                  # the lock was let go of: there may be room now, and others may have read for us
+        return 0                  # the lock was let go meanwhile, and there may be room now
     rc = watch_begin(&w, s, want, fds)
     if rc < 0:
         return 0 if rc == -EAGAIN else rc
-    zq_unlock(&s.lock)
-    if deadline >= 0:
-        left = deadline - zq_now_ns()
-        if left < 0:
-            left = 0
-    rc = zq_ppoll(fds, w.n, left, mask)
+    if mask == NULL and _park_begin(&w):
+        zq_unlock(&s.lock)
+        rc = _park(&w, deadline)
+        if zq_load32(&s.wake_raised):
+            fds[0].revents = <short>POLLIN
+    else:
+        zq_unlock(&s.lock)
+        if deadline >= 0:
+            left = deadline - zq_now_ns()
+            if left < 0:
+                left = 0
+        rc = zq_ppoll(fds, w.n, left, mask)
     zq_lock(&s.lock)
     watch_end(&w, fds)
     if w.in_vain:

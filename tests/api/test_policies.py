@@ -505,7 +505,7 @@ def test_a_receiver_has_no_timeout(world):
 
 
 def test_what_an_xsub_sends_over_inproc_waits_at_the_marks(world):
-    """The publisher takes RCVHWM messages at once, whether or not its application receives; the rest is the policy's."""
+    """The publisher takes RCVHWM messages at once, whether or not somebody receives them; the rest is the policy's."""
     xsub, xpub = world.socket(zmq.XSUB), world.socket(zmq.XPUB, RCVHWM=10)
     xsub.set_hwm_policy(send=DropNewest(messages=4))
     world.link(xpub, xsub, "inproc")

@@ -565,7 +565,9 @@ def test_bind_and_connect_against_close(world, transport, verb):
         made, other = world.socket(zmq.PULL), world.socket(zmq.PUSH)
         gate = threading.Barrier(2)
 
-        def close(gate=gate, made=made, spins=chance.randrange(2000)):
+        spins = chance.randrange(2000)
+
+        def close(gate=gate, made=made, spins=spins):
             gate.wait()
             for _ in range(spins):
                 pass

@@ -28,7 +28,7 @@ ROOMS = [
         "waiting and socket",
         (
             "engine peers traffic waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
-            "border context frame socket_base accounts policies polling socket direct"
+            "border context frame patience socket_base accounts policies polling socket direct"
         ),
     ),
     ("proxy", "proxy"),

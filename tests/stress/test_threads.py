@@ -88,6 +88,40 @@ def test_nobody_sleeps_while_work_exists(world, transport):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+def test_receivers_and_pollers_of_one_socket(world, transport):
+    """Threads in recv() and threads in poll() sleep in different ways: neither takes the other's wake-up."""
+    push, pull = world.pair(zmq.PUSH, zmq.PULL, transport)
+    arrived = threading.Semaphore(0)
+
+    def receive():
+        while pull.recv() != b"end":
+            arrived.release()
+
+    def look():
+        while True:
+            pull.poll()
+            for (body,) in drain(pull):
+                if body == b"end":
+                    return
+                arrived.release()
+
+    tasks = [Task(receive), Task(look), Task(receive), Task(look)]
+    for task in tasks:
+        wait_blocked(task, samples=3)
+    for number in range(1000):
+        push.send(b"%d" % number)
+        if number % 3:
+            assert arrived.acquire(timeout=10), f"message {number} woke nobody"
+    for _ in range(334):
+        assert arrived.acquire(timeout=10), "a message woke nobody"
+    while any(task.is_alive() for task in tasks):
+        push.send(b"end")
+        wait_for(lambda: not pull.poll(0) or not any(task.is_alive() for task in tasks), "the end being taken")
+    for task in tasks:
+        task.result()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_blocked_senders_are_all_released(world, transport):
     push, pull = world.pair(zmq.PUSH, zmq.PULL, transport, options_a={"SNDHWM": 1}, options_b={"RCVHWM": 1})
     body = b"x" * 60_000
