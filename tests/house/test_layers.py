@@ -28,7 +28,7 @@ ROOMS = [
         "waiting and socket",
         (
             "engine peers traffic waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
-            "border context frame socket_base accounts polling socket direct"
+            "border landing context frame socket_base accounts polling socket direct"
         ),
     ),
     ("proxy", "proxy"),
