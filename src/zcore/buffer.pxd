@@ -76,6 +76,7 @@ cdef inline void byteq_commit(byteq* q, size_t n) noexcept nogil:
 
 cdef enum:
     FRAME_REF = 0x80      # internal flag: the body is a block*, its address follows the 8-byte size
+    FRAME_OBJECT = 0x40   # with FRAME_REF: it is a PyObject*, of a bytes object
     REF_RECORD = 17       # bytes of a reference record: flags, size, address
     READ_ROOM = 4096      # a read is not begun with less room than this
     READ_FIRST = 8192     # bytes of a buffer's first storage

@@ -181,8 +181,10 @@ cdef int conn_read(conn* c, inq* i, size_t budget) noexcept nogil:
         if c.wire == WIRE_FRAMES:
             room = inq_space(i, &dst)
             if room == 0:
-                return -ENOMEM if i.big != NULL else 1
-            if room < 512 and i.big == NULL:
+                return -ENOMEM if i.big_size else 1
+            if i.big_size and room > budget:
+                room = budget
+            elif room < 512 and not i.big_size:
                 return 1
         else:
             if _raw_room(c, 8192) < 0:
@@ -202,6 +204,8 @@ cdef int conn_read(conn* c, inq* i, size_t budget) noexcept nogil:
             return rc
         if <size_t>got < room:
             return 0     # the kernel had no more
+        if i.big_lies:
+            return 1     # a large frame begins: whoever has memory for it gives it now; the next read goes on in any case
         if c.wire != WIRE_FRAMES:
             return 1
         budget = budget - <size_t>got if budget > <size_t>got else 0

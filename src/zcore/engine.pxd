@@ -70,7 +70,10 @@ cdef struct session:      # one stream connection, from accept or connect to its
     session* flush_next   # in sock.flush
     session* failed_next  # in sock.failed
     session* mind_next    # in sock.mind
+    session* large_next   # in sock.large
+    session* large_prev
     bint in_flush
+    bint in_large
     bint in_failed
     bint in_mind
     bint accepted         # by a listener
@@ -185,6 +188,8 @@ cdef struct sock:
     uint64_t burst_cost
     session* flush
     session* failed
+    session* large        # those that receive a large frame into something else than its final memory
+    bint takes_frames     # the last receiving call asked for Frames, not for bytes
     uint32_t full_writes  # writes under way for queues that are full
     session* mind         # what the reactor is to look at: see TODO_MIND
     session* graves       # freed when no thread is in the set

@@ -74,6 +74,10 @@ cdef void release_stop() noexcept nogil                     # the interpreter is
 cdef inline uint8_t* block_data(block* b) noexcept nogil:
     return <uint8_t*>(b + 1)
 
+cdef extern from "Python.h":
+    # bytes objects are Python's, but where theirs begin is a matter of address, which takes no GIL
+    uint8_t* bytes_data "(uint8_t*)PyBytes_AS_STRING"(void* o) nogil
+
 cdef inline uint8_t* meta_data(meta* m) noexcept nogil:
     return <uint8_t*>(m + 1)
 

@@ -22,8 +22,12 @@ from .ring cimport LEN_CONTROL, LEN_SHIFT, lenring, lenring_push
 
 cdef enum:
     BORROW_FROM = 16384       # a frame this large is written from where it stands, not copied
-    BIG_FRAME = 65536         # an incomplete inbound frame this large gets a block of its own
-    BIG_FIRST = 262144        # bytes such a block starts with; it doubles as bytes arrive
+    BIG_FRAME = 65536         # an incomplete inbound frame this large gets memory of its own
+    BIG_FIRST = 262144        # bytes a block for it starts with; it doubles as bytes arrive
+    BIG_HEAD = 512            # bytes read where the header of another large frame is likely: its body is not to be moved
+    LAND_FIRST = 1048576      # bytes of final memory that a peer's first header is good for
+    LAND_TIMES = 4            # and bytes more for each byte of the frame received
+    LAND_REST = 32768         # bytes missing of a frame below which final memory does not pay any more
     SPARE_MAX = 16777216      # a larger block is not kept for the next frame
     KEEP_AHEAD = 65536        # POLICY_KEEP_LAST: bytes handed on to the connection, where nothing replaces them any more
 
@@ -69,12 +73,16 @@ cdef struct inq:
     size_t whole              # end of the last complete message that the walk has seen
     size_t commands_from      # where frames not yet looked at for commands begin
     bint in_message           # the walk is between two parts
-    block* big                # a large frame that is being received
-    size_t big_size
-    size_t big_got
+    size_t big_size           # of a large frame that is being received, 0: none.  Where its bytes are:
+    bint big_lies             #   behind its header at `walk`, until a read goes on: somebody may have better memory
+    void* land                #   in a bytes object, which is its final memory
+    block* big                #   in a block
+    size_t big_got            # how many, in either of the latter
     uint8_t big_flags
     size_t fresh_big          # bytes in the blocks of messages not yet published
     size_t part_big           # and of the message that the walk is in
+    bint big_next             # the last frame was large: the next may be
+    size_t trusted            # size of the last large frame that came whole
     uint64_t rx_bytes         # ever read
     void* spare               # atomic: a block that has served, for the next large frame
 
@@ -82,7 +90,7 @@ cdef struct part:             # one frame as it stands in a queue; valid while t
     const uint8_t* data
     size_t size
     uint8_t flags             # MSG_MORE, MSG_COMMAND
-    uint8_t kind              # MK_EMPTY: bytes in the queue; MK_BLOCK: owner is a block; MK_OBJECT: a Python object
+    uint8_t kind              # MK_EMPTY: bytes in the queue; MK_BLOCK: owner is a block; MK_OBJECT: a Python object (bytes, in an inq)
     void* owner
     size_t next               # inq: where the following frame begins
 
@@ -151,6 +159,10 @@ cdef inline int put_quick(outq* o, zmsg* m) noexcept nogil:
 cdef int inq_room(inq* i, size_t want) noexcept nogil         # before a read, under the lock: 0 or -ENOMEM
 cdef size_t inq_space(inq* i, uint8_t** dst) noexcept nogil   # [reader] where the next bytes go; 0: no memory
 cdef int inq_got(inq* i, size_t n) noexcept nogil             # [reader] n bytes were put there: walk. 0, -EPROTO, -EMSGSIZE, -ENOMEM
+cdef bint inq_lands(inq* i) noexcept nogil                    # [reader] would final memory help the frame that is being received?
+cdef void inq_land(inq* i, void* obj, block* b) noexcept nogil
+# [reader] receive it into that: a bytes object of big_size bytes, whose reference is the queue's now, or a block
+cdef block* inq_spare(inq* i, size_t cap) noexcept nogil      # a block that has served, of cap bytes or more, or a new one; NULL
 cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) noexcept nogil  # [reader] a frame decoded elsewhere
 cdef bint inq_next_command(inq* i, part* p) noexcept nogil    # under the lock, by the reader: each command once, in order
 cdef int inq_publish(inq* i) noexcept nogil                   # under the lock, by the reader: messages become poppable; policy applied

@@ -8,15 +8,15 @@ from libc.stdint cimport SIZE_MAX, UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from .buffer cimport (FRAME_REF, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_excise,
+from .buffer cimport (FRAME_OBJECT, FRAME_REF, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_excise,
                       byteq_free, byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room, chunk,
                       linear_free, linear_room)
 from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free, key_hash, key_of, keys_begin
 from .limits cimport (DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_REPLACED, KEY_NONE, POLICY_DISCONNECT,
                       POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST, below_half, limits, over_limit,
                       policy_blocks)
-from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
-                       block_unref, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_size)
+from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, block, block_data, block_grow, block_new,
+                       block_unref, bytes_data, release_later, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_size)
 from .platform cimport zq_load32, zq_xchgp
 from .ring cimport (LEN_CONTROL, LEN_SHIFT, lenring_at, lenring_count, lenring_free, lenring_front, lenring_pop,
                     lenring_push)
@@ -336,9 +336,72 @@ cdef int inq_room(inq* i, size_t want) noexcept nogil:
     return rc
 
 
+cdef block* inq_spare(inq* i, size_t cap) noexcept nogil:
+    cdef block* b = <block*>zq_xchgp(&i.spare, NULL)
+    if b != NULL and b.cap < cap:
+        block_unref(b)
+        b = NULL
+    return b if b != NULL else block_new(cap)
+
+
+cdef inline size_t _big_have(inq* i) noexcept nogil:
+    return i.b.tail - i.b.walk - FRAME_HEADER_MAX if i.big_lies else i.big_got
+
+
+cdef void _move_big(inq* i, uint8_t* to) noexcept nogil:
+    """What has come of the large frame moves from where it lies, or from its block."""
+    cdef size_t n = _big_have(i)
+    memcpy(to, i.b.data + i.b.walk + FRAME_HEADER_MAX if i.big_lies else block_data(i.big), n)
+    if i.big_lies:
+        i.big_lies = False
+        i.big_got = n
+        i.b.tail = i.b.walk
+
+
+cdef bint _own_block(inq* i) noexcept nogil:
+    """Nobody had memory for a large frame: a block, of no more than has come, or once came, justifies."""
+    cdef size_t cap = _big_have(i) * 2
+    cdef block* b
+    if cap < BIG_FIRST:
+        cap = BIG_FIRST
+    if cap < i.trusted and i.trusted <= SPARE_MAX:
+        cap = i.trusted
+    b = inq_spare(i, cap if cap < i.big_size else i.big_size)
+    if b == NULL:
+        return False
+    _move_big(i, block_data(b))
+    i.big = b
+    return True
+
+
+cdef bint inq_lands(inq* i) noexcept nogil:
+    cdef size_t have
+    if i.big_size == 0 or i.land != NULL or (i.big != NULL and i.big.cap >= i.big_size):
+        return False
+    have = _big_have(i)
+    if i.big_size - have < LAND_REST or have > i.big_size // 2:
+        return False
+    # No memory on a peer's word alone: what is not touched costs nothing, but it may be counted all the same.
+    return i.big_size <= LAND_FIRST + i.trusted or i.big_size // LAND_TIMES <= have
+
+
+cdef void inq_land(inq* i, void* obj, block* b) noexcept nogil:
+    cdef block* old = i.big
+    _move_big(i, bytes_data(obj) if obj != NULL else block_data(b))
+    i.land = obj
+    i.big = b
+    if old != NULL:
+        _serve_again(i, old)
+
+
 cdef size_t inq_space(inq* i, uint8_t** dst) noexcept nogil:
     cdef size_t cap
     cdef block* b
+    if i.land != NULL:
+        dst[0] = bytes_data(i.land) + i.big_got
+        return i.big_size - i.big_got
+    if i.big_lies and not _own_block(i):
+        return 0
     if i.big != NULL:
         if i.big_got == i.big.cap:
             cap = i.big.cap * 2
@@ -352,7 +415,8 @@ cdef size_t inq_space(inq* i, uint8_t** dst) noexcept nogil:
         cap = i.big.cap if i.big.cap < i.big_size else i.big_size
         return cap - i.big_got
     dst[0] = i.b.data + i.b.tail
-    return i.b.cap - i.b.tail
+    cap = i.b.cap - i.b.tail
+    return BIG_HEAD if i.big_next and cap > BIG_HEAD else cap
 
 
 cdef inline void _frame_done(inq* i, uint8_t flags, size_t end) noexcept nogil:
@@ -371,11 +435,11 @@ cdef inline void _frame_done(inq* i, uint8_t flags, size_t end) noexcept nogil:
             i.part_big = 0
 
 
-cdef void _put_ref(inq* i, uint8_t flags, size_t size, block* b) noexcept nogil:
+cdef void _put_ref(inq* i, uint8_t flags, size_t size, void* owner) noexcept nogil:
     cdef uint8_t* p = i.b.data + i.b.tail
-    p[0] = (flags & (MSG_MORE | MSG_COMMAND)) | FRAME_LONG | FRAME_REF
+    p[0] = (flags & (MSG_MORE | MSG_COMMAND | FRAME_OBJECT)) | FRAME_LONG | FRAME_REF
     put_be64(p + 1, size)
-    memcpy(p + 9, &b, sizeof(void*))
+    memcpy(p + 9, &owner, sizeof(void*))
     i.part_big += size
     i.b.tail += REF_RECORD
     i.b.walk = i.b.tail
@@ -385,18 +449,24 @@ cdef void _put_ref(inq* i, uint8_t flags, size_t size, block* b) noexcept nogil:
 cdef int inq_got(inq* i, size_t n) noexcept nogil:
     cdef frame_head fh
     cdef int h
-    cdef size_t have, cap
+    cdef size_t have
     cdef uint8_t* p
-    cdef block* b
     i.rx_bytes += n
-    if i.big != NULL:
+    if i.big_size:
         i.big_got += n
         if i.big_got < i.big_size:
             return 0
-        b = i.big
+        if i.land != NULL:
+            _put_ref(i, i.big_flags | FRAME_OBJECT, i.big_size, i.land)
+        else:
+            _put_ref(i, i.big_flags, i.big_size, i.big)
+        i.trusted = i.big_size
+        i.big_next = True
+        i.big_size = 0
         i.big = NULL
-        _put_ref(i, i.big_flags, i.big_size, b)
+        i.land = NULL
         return 0
+    i.big_next = False
     i.b.tail += n
     while i.b.walk < i.b.tail:
         p = i.b.data + i.b.walk
@@ -420,24 +490,10 @@ cdef int inq_got(inq* i, size_t n) noexcept nogil:
             return 0
         if i.b.cap - i.b.walk < REF_RECORD:
             return 0          # the record that will stand here is longer than the header: the next turn makes room
-        have -= h
-        cap = BIG_FIRST if have * 2 < BIG_FIRST else have * 2
-        if cap > fh.size:
-            cap = <size_t>fh.size
-        b = <block*>zq_xchgp(&i.spare, NULL)
-        if b != NULL and b.cap < cap:
-            block_unref(b)
-            b = NULL
-        if b == NULL:
-            b = block_new(cap)
-        if b == NULL:
-            return -ENOMEM
-        memcpy(block_data(b), p + h, have)
-        i.big = b
         i.big_size = <size_t>fh.size
-        i.big_got = have
-        i.big_flags = fh.flags
-        i.b.tail = i.b.walk
+        i.big_flags = fh.flags & MSG_MORE
+        i.big_lies = True
+        i.big_got = 0
         return 0
     return 0
 
@@ -447,7 +503,7 @@ cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) 
     cdef uint8_t* p
     cdef size_t cap
     cdef block* b
-    if i.big != NULL or i.b.walk != i.b.tail:
+    if i.big_size or i.b.walk != i.b.tail:
         return -EAGAIN        # within a frame
     if i.max_size >= 0 and n > <size_t>i.max_size:
         return -EMSGSIZE
@@ -487,8 +543,8 @@ cdef inline size_t _frame_at(inq* i, size_t at, part* p) noexcept nogil:
     p.size = <size_t>get_be64(f + 1)
     if flags & FRAME_REF:
         memcpy(&p.owner, f + 9, sizeof(void*))
-        p.kind = MK_BLOCK
-        p.data = block_data(<block*>p.owner)
+        p.kind = MK_OBJECT if flags & FRAME_OBJECT else MK_BLOCK
+        p.data = bytes_data(p.owner) if flags & FRAME_OBJECT else block_data(<block*>p.owner)
         return at + REF_RECORD
     p.data = f + 9
     p.kind = MK_EMPTY
@@ -510,15 +566,22 @@ cdef bint inq_next_command(inq* i, part* p) noexcept nogil:
     return False
 
 
+cdef void _let_go(part* p) noexcept nogil:
+    if p.kind == MK_BLOCK:
+        block_unref(<block*>p.owner)
+    elif p.kind == MK_OBJECT:
+        release_later(p.owner)
+
+
 cdef size_t _forget_range(inq* i, size_t at, size_t end) noexcept nogil:
-    """Release the blocks of the records between two offsets: their bytes."""
+    """Release the owners of the records between two offsets: their bytes."""
     cdef part p
     cdef size_t gone = 0
     while at < end:
         at = _frame_at(i, at, &p)
-        if p.kind == MK_BLOCK:
+        if p.kind != MK_EMPTY:
             gone += p.size
-            block_unref(<block*>p.owner)
+            _let_go(&p)
     return gone
 
 
@@ -541,7 +604,7 @@ cdef uint32_t _fitting(inq* i) noexcept nogil:
             if p.flags & MSG_COMMAND:
                 continue
             nbytes += at - start
-            if p.kind == MK_BLOCK:
+            if p.kind != MK_EMPTY:
                 nbytes += p.size
             if not p.flags & MSG_MORE:
                 break
@@ -664,12 +727,12 @@ cdef int _keep_published(inq* i) noexcept nogil:
                     free(parts)
                 parts = bigger
                 room *= 2
-        if p.kind == MK_BLOCK:
+        if p.kind != MK_EMPTY:
             i.big_bytes -= p.size
         if rc == 0:
             zmsg_init(&parts[n])
-            if p.kind == MK_BLOCK:
-                parts[n].kind = MK_BLOCK
+            if p.kind != MK_EMPTY:
+                parts[n].kind = p.kind
                 parts[n].body.ref.data = p.data
                 parts[n].body.ref.size = p.size
                 parts[n].body.ref.owner = p.owner
@@ -677,8 +740,8 @@ cdef int _keep_published(inq* i) noexcept nogil:
                 rc = zmsg_copy_bytes(&parts[n], p.data, p.size)
             parts[n].flags = p.flags & MSG_MORE
             n += 1
-        elif p.kind == MK_BLOCK:
-            block_unref(<block*>p.owner)
+        else:
+            _let_go(&p)
         if p.flags & MSG_MORE:
             continue
         i.nmsgs -= 1
@@ -751,8 +814,8 @@ cdef bint inq_peek(inq* i, part* p) noexcept nogil:
         p.data = zmsg_data(m)
         p.size = zmsg_size(m)
         p.flags = m.flags
-        p.kind = MK_BLOCK if m.kind == MK_BLOCK else MK_EMPTY
-        p.owner = m.body.ref.owner if m.kind == MK_BLOCK else NULL
+        p.kind = m.kind if m.kind >= MK_BLOCK else MK_EMPTY
+        p.owner = m.body.ref.owner if m.kind >= MK_BLOCK else NULL
         return True
     while i.b.head < i.b.pub:
         f = i.b.data + i.b.head
@@ -794,17 +857,19 @@ cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil:
     i.open = more
     i.books.bytes += p.size
     if i.run != NULL:
-        if take and p.kind == MK_BLOCK:
+        if take and p.kind != MK_EMPTY:
             i.run.parts[i.run_at].kind = MK_EMPTY
         i.run_at += 1
         if not more:
             kept_free(i.run)
             i.run = NULL
         return
-    if p.kind == MK_BLOCK:
+    if p.kind != MK_EMPTY:
         i.big_bytes -= p.size
-        if not take:
+        if not take and p.kind == MK_BLOCK:
             _serve_again(i, <block*>p.owner)
+        elif not take:
+            release_later(p.owner)
     i.b.head = p.next
     if i.nmsgs == 0 and not more:
         i.b.head = i.b.pub     # only commands can be left, and they have been looked at
@@ -822,7 +887,12 @@ cdef void inq_reset(inq* i) noexcept nogil:
     inq_trim(i)
     if i.big != NULL:
         block_unref(i.big)
-        i.big = NULL
+    if i.land != NULL:
+        release_later(i.land)
+    i.big = NULL
+    i.land = NULL
+    i.big_size = i.trusted = 0
+    i.big_lies = i.big_next = False
     if i.b.data != NULL:
         _forget_range(i, i.b.pub, i.b.walk)
         i.b.tail = i.b.walk = i.whole = i.commands_from = i.b.pub

@@ -6,6 +6,7 @@ from libc.stdlib cimport calloc, free
 
 from .border cimport check_signals_masked, fail, lock_py, refuse, restore_signals
 from .engine cimport sock
+from .landing cimport land_large
 from .patience cimport sock_settle
 from .patterns cimport RECV_NONE, SEND_NONE, route_can_send, route_peek
 from .pipe cimport part
@@ -45,6 +46,8 @@ cdef int _look(item* it, bint progress) noexcept:
         if route_peek(&s.r, &p) == 1:
             got = IN
         elif progress:
+            if s.large != NULL:
+                land_large(s)
             wait_progress(s, 65536)
             if route_peek(&s.r, &p) == 1:
                 got = IN

@@ -266,8 +266,8 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
             if first and _no_room_up(r, p):
                 break
             zmsg_init(&m)
-            if at.kind == MK_BLOCK:
-                m.kind = MK_BLOCK
+            if at.kind != MK_EMPTY:
+                m.kind = at.kind
                 m.body.ref.data = at.data
                 m.body.ref.size = at.size
                 m.body.ref.owner = at.owner

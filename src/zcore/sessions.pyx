@@ -30,8 +30,8 @@ from .reactor cimport (POLL_ERR, POLL_HUP, POLL_IN, POLL_ONESHOT, POLL_OUT, hand
 from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty, routing_find, routing_name,
                        routing_name_generated, routing_remove, routing_unname, routing_writable)
 from .stream cimport peer_facts
-from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_read, traffic_settle,
-                       traffic_write, wakes, wakes_run)
+from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_read,
+                       traffic_settle, traffic_unlist, traffic_write, wakes, wakes_run)
 from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, announces_identity,
                     property_size, put_property)
 
@@ -557,6 +557,7 @@ cdef bint session_close(session* n) noexcept nogil:
             at = &at[0].flush_next
         at[0] = n.flush_next
         n.in_flush = False
+    traffic_unlist(n)
     if n.in_mind:
         at = &s.mind
         while at[0] != n:

@@ -15,13 +15,14 @@ from .border cimport fail, lock_py, refuse
 from .engine cimport sock
 from .errno_zmq cimport EFSM, ENOTSUP
 from .frame cimport Frame, Hold, frame_of_block, frame_of_object, frame_to_zmsg, hold_buffer, hold_tracker
-from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, meta, release_drain, release_pending, zmsg,
+from .landing cimport land_large
+from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, block_data, block_new, meta, release_drain, release_pending, zmsg,
                        zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
 from .patience cimport patience, patience_begin, patience_end, patience_init, sock_settle, sock_wait
 from .patterns cimport SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
 from .pipe cimport part
 from .platform cimport zq_add32, zq_load32, zq_now_ns, zq_unlock
-from .routing cimport MK_SHARED, peer
+from .routing cimport MK_SHARED, PEER_STREAM, peer
 from .traffic cimport sock_wake, traffic_before_send, traffic_inbox
 from .socket_base cimport SocketBase
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress
@@ -492,7 +493,15 @@ cdef class Socket(SocketBase):
             route_pop(&s.r, p, False)
         elif p.kind == MK_OBJECT:
             data = <object>p.owner
-            if PyBytes_CheckExact(data) and p.data == <const uint8_t*>PyBytes_AS_STRING(data) \
+            if not copy and who != NULL and who.kind == PEER_STREAM:
+                # It was to be bytes; a Frame may be written to, which bytes may not.
+                b = block_new(size)
+                if b == NULL:
+                    raise MemoryError
+                memcpy(block_data(b), p.data, size)
+                data = frame_of_block(b, size)
+                route_pop(&s.r, p, False)
+            elif PyBytes_CheckExact(data) and p.data == <const uint8_t*>PyBytes_AS_STRING(data) \
                     and <size_t>PyBytes_GET_SIZE(data) == size:
                 route_pop(&s.r, p, True)
                 Py_DECREF(data)           # the queue's reference; ours is held by `data`
@@ -515,6 +524,7 @@ cdef class Socket(SocketBase):
                 (<Frame>data).data = p.data
                 route_pop(&s.r, p, True)
         s.rcvmore = (p.flags & MSG_MORE) != 0
+        s.takes_frames = not copy
         if copy:
             return data
         if not isinstance(data, Frame):
@@ -537,8 +547,13 @@ cdef class Socket(SocketBase):
         rc = route_peek(&s.r, p)
         if rc == 0 and s.nactive:
             # Read what is there: it does not block, so the GIL stays.
+            if s.large != NULL:
+                land_large(s)
             wait_progress(s, READ_WITH_GIL)
             rc = route_peek(&s.r, p)
+            if rc == 0 and s.large != NULL:
+                land_large(s)     # its beginning has just come
+                rc = route_peek(&s.r, p)
         return rc
 
     cdef int _await_input(self, part* p, int64_t deadline, bint dontwait) except -1:
@@ -656,6 +671,7 @@ cdef class Socket(SocketBase):
                 room = p.size
             memcpy(view.buf, p.data, room)
             s.rcvmore = (p.flags & MSG_MORE) != 0
+            s.takes_frames = True     # in blocks, which serve again
             room = p.size
             route_pop(&s.r, &p, False)
             sock_settle(s)

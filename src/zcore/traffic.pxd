@@ -32,6 +32,7 @@ cdef void traffic_before_send(sock* s) noexcept nogil
 cdef void traffic_hear(sock* s, peer* p) noexcept nogil            # [lock] it may have input
 cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil
 # [lock; let go during the read] one turn of one connection; 1 when messages or commands came
+cdef void traffic_unlist(session* n) noexcept nogil               # [lock] out of sock.large
 cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil   # [lock] publish what a read brought
 cdef void traffic_settle(sock* s, wakes* w) noexcept nogil
 # [lock; let go during writes] act on what this call did to queues: write, leave for later, notify, let go of dead peers

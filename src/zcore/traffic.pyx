@@ -5,15 +5,15 @@ from libc.errno cimport ECONNABORTED, ENOMEM, EPROTO
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from .connection cimport (WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read, conn_read_begin,
-                          conn_write_begin, conn_write_end, conn_write_run)
+from .connection cimport (WIRE_FRAMES, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read,
+                          conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
 from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, session, sock
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
 from .peers cimport peer_farewell, peer_gone
-from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, outq_flows, part
+from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_lands, inq_next_command, inq_publish, inq_ready, outq_flows, part
 from .platform cimport (ticks_per_us, zq_add32, zq_cas32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock,
                         zq_mutex_destroy, zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock,
                         zq_unpark, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
@@ -209,6 +209,29 @@ cdef void session_failed(sock* s, session* n, int error) noexcept nogil:
     sock_post(s, TODO_FAILED)
 
 
+cdef void traffic_unlist(session* n) noexcept nogil:
+    if not n.in_large:
+        return
+    n.in_large = False
+    if n.large_prev != NULL:
+        n.large_prev.large_next = n.large_next
+    else:
+        n.s.large = n.large_next
+    if n.large_next != NULL:
+        n.large_next.large_prev = n.large_prev
+
+
+cdef inline void _list_large(sock* s, session* n) noexcept nogil:
+    if n.in_large:
+        return
+    n.in_large = True
+    n.large_prev = NULL
+    n.large_next = s.large
+    if s.large != NULL:
+        s.large.large_prev = n
+    s.large = n
+
+
 cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
     cdef peer* p = n.p
     cdef part at
@@ -217,6 +240,8 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
     n.c.in_busy = False
     if p == NULL:
         return
+    if p.inn.big_size and n.c.wire == WIRE_FRAMES and inq_lands(&p.inn):
+        _list_large(s, n)
     while inq_next_command(&p.inn, &at):
         if conn_command(&n.c, &at, &kind, &arg) < 0:
             rc = -EPROTO      # a malformed command ends the connection, behind what came before it

@@ -16,6 +16,7 @@ cdef enum:
     SPIN_PAYS = 48            # score from which spinning is worth its CPU
     SPIN_EXPLORE = 512        # below it, one wait in so many spins all the same
     PASS_ON = 20000           # ns a thread stays away that has passed on a signal that was not for it
+    LARGE_TURNS = 16          # turns of READ_BUDGET bytes before others, and signals, have theirs
     SPIN_EXPLORE_US = 150     # for longer: a peer that sleeps too answers late
 
 
@@ -36,6 +37,18 @@ cdef int wait_progress(sock* s, size_t budget) noexcept nogil:
         got |= traffic_read(s, <session*>ev[k].tag, budget)
     _lead_no_more(s)
     return got
+
+
+cdef bint _read_large(sock* s) noexcept nogil:
+    """[lock; let go of meanwhile] Go on with a large frame that has its memory, without a look from outside in between."""
+    cdef session* n = s.only
+    cdef int turns = LARGE_TURNS
+    while turns and n != NULL and n == s.only and not n.c.in_busy and n.active and n.p.inn.big_size \
+            and not n.p.inn.big_lies:
+        if not traffic_read(s, n, READ_BUDGET):
+            break
+        turns -= 1
+    return turns != LARGE_TURNS
 
 
 cdef bint _missed(sock* s) noexcept nogil:
@@ -132,6 +145,7 @@ cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
         if fds[1].revents:
             if w.only != NULL:
                 traffic_read(s, w.only, READ_BUDGET)
+                _read_large(s)
             else:
                 zq_unlock(&s.lock)
                 count = poller_wait(&s.set, ev, 16, 0)
@@ -218,6 +232,8 @@ cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
     if not want & WAIT_IN or s.spin_us <= 0:
         return 0
     if traffic_flush_now(s):
+        return 1
+    if not s.leader and not s.reader_is_reactor and _read_large(s):
         return 1
     if not _should_spin(s, &budget):
         return 0

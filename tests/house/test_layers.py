@@ -28,7 +28,7 @@ ROOMS = [
         "waiting and socket",
         (
             "engine peers traffic waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
-            "border context frame patience socket_base accounts policies polling socket direct"
+            "border landing context frame patience socket_base accounts policies polling socket direct"
         ),
     ),
     ("proxy", "proxy"),
