@@ -2,7 +2,7 @@
 
 A proxy is an ordinary user of its sockets: the same locks, the same waits, the same end when the context is terminated.
 It moves whole messages, a bounded number per side and turn, and holds no lock of one socket while it has another's.
-Sources: zmq_proxy(3), zmq_proxy_steerable(3).
+Sources: zmq_proxy(3), zmq_proxy_steerable(3); monitored queues are pyzmq's, their behaviour was observed.
 """
 
 from libc.errno cimport EAGAIN
@@ -25,6 +25,8 @@ from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress, watch, watch_begin, watc
 
 cdef enum:
     BURST = 1000              # messages one side moves before the other has its turn
+    REP = 4                   # socket types, numbered as everywhere
+    ROUTER = 6
 
 cdef enum:
     ACTIVE = 0
@@ -40,6 +42,9 @@ cdef struct flow:             # one direction
     sock* source
     sock* target
     sock* capture
+    const uint8_t* mark       # what the capture's copy begins with; NULL: the copy is all there is
+    size_t mark_size
+    bint swap                 # the first two parts change places: sender and receiver, between two ROUTERs
     parcel cargo              # received, and not sent yet because there was no room
     bint full
     uint64_t messages
@@ -120,22 +125,41 @@ cdef int _send(sock* s, parcel* c) noexcept nogil:
     return rc
 
 
-cdef int _copy_to(sock* s, parcel* c) noexcept nogil:
+cdef int _copy_to(flow* f) noexcept nogil:
+    """The message in the cargo, with its mark if there is one, into the capture socket."""
     cdef parcel twin
     cdef uint32_t k
+    cdef uint32_t n = f.cargo.n + (f.mark != NULL)
     memset(&twin, 0, sizeof(twin))
-    twin.parts = <zmsg*>calloc(c.n, sizeof(zmsg))
+    twin.parts = <zmsg*>calloc(n, sizeof(zmsg))
     if twin.parts == NULL:
         return -12
-    for k in range(c.n):
-        if zmsg_share(&twin.parts[k], &c.parts[k], False) < 0:
-            break
-        twin.n += 1
-    if twin.n == c.n:
-        _send(s, &twin)       # what the listener has no room for, it does not hear
+    if f.mark != NULL and zmsg_copy_bytes(&twin.parts[0], f.mark, f.mark_size) >= 0:
+        twin.parts[0].flags = MSG_MORE
+        twin.n = 1
+    if twin.n + f.cargo.n == n:
+        for k in range(f.cargo.n):
+            if zmsg_share(&twin.parts[twin.n], &f.cargo.parts[k], False) < 0:
+                break
+            twin.n += 1
+    if twin.n == n:
+        _send(f.capture, &twin)  # what the listener has no room for, it does not hear
     _unload(&twin)
     free(twin.parts)
     return 0
+
+
+cdef void _swap(parcel* c) noexcept nogil:
+    cdef zmsg first
+    cdef uint8_t more
+    if c.n < 2:
+        return
+    first = c.parts[0]
+    more = c.parts[1].flags
+    c.parts[0] = c.parts[1]
+    c.parts[0].flags = first.flags
+    c.parts[1] = first
+    c.parts[1].flags = more
 
 
 cdef int _pump(flow* f) noexcept nogil:
@@ -159,8 +183,10 @@ cdef int _pump(flow* f) noexcept nogil:
                 return moved
             f.messages += f.cargo.n
             read = False
+            if f.swap:
+                _swap(&f.cargo)
             if f.capture != NULL:
-                _copy_to(f.capture, &f.cargo)
+                _copy_to(f)
         rc = _send(f.target, &f.cargo)
         if rc == -1:
             return -1
@@ -181,6 +207,7 @@ cdef class Proxy:
     cdef bint one_way         # one socket at both ends
     cdef int state
     cdef uint64_t sent_ahead, sent_back, sent_bytes_ahead, sent_bytes_back
+    cdef bytes mark_ahead, mark_back
 
     def __cinit__(self, SocketBase frontend, SocketBase backend, capture, control):
         memset(&self.ahead, 0, sizeof(flow))
@@ -206,6 +233,17 @@ cdef class Proxy:
             sock_unref(self.ahead.capture)
         if self.control != NULL:
             sock_unref(self.control)
+
+    cdef mark(self, bytes ahead, bytes back):
+        """Tell the two directions apart in what is captured, and let a ROUTER reach the peers of another ROUTER."""
+        self.mark_ahead = ahead
+        self.mark_back = back
+        self.ahead.mark = <const uint8_t*><const char*>ahead
+        self.ahead.mark_size = len(ahead)
+        self.back.mark = <const uint8_t*><const char*>back
+        self.back.mark_size = len(back)
+        self.ahead.swap = self.back.swap = (
+            self.ahead.source.type == ROUTER and self.back.source.type == ROUTER and not self.one_way)
 
     cdef int _command(self) except -2:
         """What the control socket says: 1 when something was heard, -1 when it is of no use any more."""
@@ -248,7 +286,7 @@ cdef class Proxy:
         cdef parcel c
         cdef int k
         cdef uint64_t v
-        if numbers is None and self.control.type != 4:
+        if numbers is None and self.control.type != REP:
             return
         memset(&c, 0, sizeof(c))
         c.n = 8 if numbers is not None else 1
@@ -427,3 +465,24 @@ def proxy_steerable(SocketBase frontend not None, SocketBase backend not None, S
     Source: zmq_proxy_steerable(3).
     """
     Proxy(frontend, backend, capture, control).run()
+
+
+def monitored_queue(SocketBase in_socket not None, SocketBase out_socket not None, SocketBase mon_socket not None,
+                    bytes in_prefix not None=b"in", bytes out_prefix not None=b"out"):
+    """A proxy whose monitor can tell which way a message went.
+
+    Between two ROUTERs the first two parts of each message change places: a peer addresses a peer of the other side, as
+    a ROUTER would, and is named as the sender there.
+
+    Args:
+        in_socket, out_socket: the sockets; the same one twice makes it a reflector, whose messages come from "in".
+        mon_socket: gets a copy of each message as it was sent on, if it can take it.
+        in_prefix: first part of copies of what came from `in_socket`.
+        out_prefix: first part of copies of what came from `out_socket`.
+
+    Raises:
+        ContextTerminated; ZMQError: ENOTSOCK.  What a signal's handler raises.
+    """
+    cdef Proxy running = Proxy(in_socket, out_socket, mon_socket, None)
+    running.mark(in_prefix, out_prefix)
+    running.run()
