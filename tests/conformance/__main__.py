@@ -90,12 +90,8 @@ def row_of(run):
 
 
 def show(name, row, ok, of, seconds, notes=()):
-    print(
-        f"{name:22}"
-        + "".join(f"{number:7}" for number in row)
-        + f"{f'{ok}/{of}':>11}{seconds:7.1f}  {'; '.join(notes)}",
-        flush=True,
-    )
+    numbers = "".join(f"{number:7}" for number in row)
+    print(f"{name:22}{numbers}{f'{ok}/{of}':>11}{seconds:7.1f}  {'; '.join(notes)}", flush=True)
 
 
 def main():

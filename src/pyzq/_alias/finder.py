@@ -67,9 +67,9 @@ def name_what_is_loaded():
     module as an attribute of its parent once more, over a function of that name (`zmq.green.device`).
     """
     for name, module in list(sys.modules.items()):
-        if name.startswith(REAL + ".") and module is not None:
-            if not getattr(getattr(module, "__spec__", None), "_initializing", False):
-                sys.modules.setdefault(ALIAS + name[len(REAL) :], module)
+        unfinished = getattr(getattr(module, "__spec__", None), "_initializing", False)
+        if name.startswith(REAL + ".") and module is not None and not unfinished:
+            sys.modules.setdefault(ALIAS + name[len(REAL) :], module)
 
 
 class Finder:
@@ -113,7 +113,8 @@ class Finder:
 
 def _missing():
     return ModuleNotFoundError(
-        f"{REAL} is to stand in for {ALIAS}, but {sys.executable} has no module of that name. Install {REAL} there, or set {SWITCH}=0.",
+        f"{REAL} is to stand in for {ALIAS}, but {sys.executable} has no module of that name. "
+        f"Install {REAL} there, or set {SWITCH}=0.",
         name=ALIAS,
     )
 

@@ -22,6 +22,9 @@ class IOLoopAuthenticator(AsyncioAuthenticator):
     def __init__(
         self, context: Context[Any] | None = None, encoding: str = "utf-8", log: Any = None, io_loop: Any = None
     ) -> None:
+        from warnings import warn
+
+        warn("IOLoopAuthenticator is kept for old programs: use AsyncioAuthenticator", DeprecationWarning, stacklevel=2)
         super().__init__(context, getattr(io_loop, "asyncio_loop", io_loop), encoding, log)
 
 
