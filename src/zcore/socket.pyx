@@ -17,7 +17,8 @@ from .errno_zmq cimport EFSM, ENOTSUP
 from .frame cimport Frame, Hold, frame_of_block, frame_of_object, frame_to_zmsg, hold_buffer, hold_tracker
 from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, meta, release_drain, release_pending, zmsg,
                        zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
-from .patterns cimport SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
+from .lease cimport lease_glance
+from .patterns cimport EAGER, SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
 from .pipe cimport part
 from .platform cimport zq_add32, zq_load32, zq_now_ns, zq_unlock
 from .routing cimport MK_SHARED, peer
@@ -98,6 +99,8 @@ cdef class Socket(SocketBase):
         """[lock]"""
         cdef sock* s = self.s
         traffic_inbox(s)
+        if s.row.traits & EAGER:
+            lease_glance(s)
         if s.nstage == 0 and not flags & SNDMORE:
             return route_send(&s.r, parts, n, True)
         if n > 1:
