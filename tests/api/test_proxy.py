@@ -224,10 +224,11 @@ def test_monitored_queue_between_routers(world):
     while (message := heard.recv_multipart())[0] == b"":
         pass
     assert message == [b"from the back", b"a", b"b", b"x"]
-    a.send(b"b")  # an address and nothing else
-    while (message := b.recv_multipart()) == [b"a", b"hello", b"there"]:
-        pass
-    assert message == [b"a"]
+    if OURS:  # an address and nothing else: libzmq ends the process
+        a.send(b"b")
+        while (message := b.recv_multipart()) == [b"a", b"hello", b"there"]:
+            pass
+        assert message == [b"a"]
     stop(a, b)
 
 

@@ -149,7 +149,7 @@ def test_curve_callback(asked, awaited):
     class Now:
         def callback(self, domain, key):
             heard.append((domain, key))
-            return key == KEY
+            return z85.decode(key) == KEY
 
     class Later(Now):
         async def callback(self, domain, key):
@@ -160,7 +160,7 @@ def test_curve_callback(asked, awaited):
     assert good(ask(b"CURVE", KEY, domain=b"some"), z85.encode(KEY))
     assert refused(ask(b"CURVE", KEY[::-1], domain=b"some"))
     assert refused(ask(b"CURVE", KEY))
-    assert heard == [("some", KEY), ("some", KEY[::-1])]
+    assert heard == [("some", z85.encode(KEY)), ("some", z85.encode(KEY[::-1]))]
 
 
 @ours_only
@@ -215,6 +215,7 @@ def test_questions_with_too_few_parts(world):
     dealer.close()
 
 
+@ours_only  # pyzmq frees the address some time after `stop`, and keeps a socket when `start` fails
 def test_life(world):
     context = world.new_context()
     authenticator = ThreadAuthenticator(context)
@@ -271,7 +272,7 @@ def test_in_a_loop_of_tornado(world):
     context = world.new_context()
 
     async def run():
-        with pytest.warns(DeprecationWarning, match="AsyncioAuthenticator"):
+        with pytest.warns(DeprecationWarning, match="AsyncioAuthenticator|deprecated"):
             authenticator = module.IOLoopAuthenticator(context, io_loop=ioloop.IOLoop.current())
         authenticator.start()
         req = world.socket(zmq.REQ, context=context)

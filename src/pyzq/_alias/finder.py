@@ -87,13 +87,13 @@ class Finder:
             spec = importlib.util.find_spec(real) if module is None else module.__spec__
         except ModuleNotFoundError as error:
             if error.name == REAL:
-                raise _missing() from None
+                raise missing() from None
             raise
         except ValueError:
             spec = None
         if spec is None:
             if fullname == ALIAS:
-                raise _missing()
+                raise missing()
             return None
         alias = ModuleSpec(fullname, Loader(real), origin=spec.origin)
         if spec.submodule_search_locations is not None:
@@ -111,7 +111,8 @@ class Finder:
         pass
 
 
-def _missing():
+def missing():
+    """What to raise when this interpreter has no such package."""
     return ModuleNotFoundError(
         f"{REAL} is to stand in for {ALIAS}, but {sys.executable} has no module of that name. "
         f"Install {REAL} there, or set {SWITCH}=0.",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         """Decides about the keys of a domain."""
 
         def callback(self, domain: str, key: bytes) -> bool | Awaitable[bool]:
-            """Whether the client with this public key (32 bytes) may connect to servers of this domain."""
+            """Whether the client with this public key (Z85) may connect to servers of this domain."""
 
 
 CURVE_ALLOW_ANY = "*"
@@ -165,8 +165,8 @@ class Authenticator:
 
         Args:
             domain: ZAP_DOMAIN of the servers it decides for; "*" is for servers that have none, and for those only.
-            credentials_provider: its method `callback(domain, key)` gets the public key as 32 bytes and returns a bool,
-                or something to await that does. None leaves the domain as it is.
+            credentials_provider: its method `callback(domain, key)` gets the public key in Z85 (40 bytes) and returns a
+                bool, or something to await that does. None leaves the domain as it is.
         """
         if credentials_provider is None:
             self.log.error("None credentials_provider provided for domain:%s", domain)
@@ -298,7 +298,7 @@ class Authenticator:
         domain = domain or "*"
         provider = self.credentials_providers.get(domain)
         if provider is not None:
-            answer = provider.callback(domain, client_key)
+            answer = provider.callback(domain, z85.encode(client_key))
             if isawaitable(answer):
                 answer = await answer
             return bool(answer), b"" if answer else b"Unknown key"

@@ -290,10 +290,9 @@ class ZMQStream:
                 "close the stream, not its socket",
                 stacklevel=2,
             )
-            self.io_loop.remove_handler(self._fd)
-        else:
-            self.io_loop.remove_handler(socket)
-            socket.close(linger)
+        # By number, for a terminated context tells of none.
+        self.io_loop.remove_handler(self._fd)
+        socket.close(linger)
         if self._close_callback is not None:
             self._run_callback(self._close_callback)
 
@@ -326,8 +325,8 @@ class ZMQStream:
     def _handle_events(self, fd: Any, events: int) -> None:
         """The socket may have something, as its descriptor says; called by the loop."""
         socket = self.socket
-        if socket is None:
-            return
+        if socket is None or (events and self._scheduled):
+            return  # in the latter case `_look` comes in this turn of the loop, and once is enough
         try:
             # Which also takes the descriptor's signal back.
             ready = socket.get(_EVENTS)
@@ -343,7 +342,7 @@ class ZMQStream:
             else:
                 gen_log.error("Error getting events for stream %s: %s", self, error)
             return
-        if not self._sent and not (ready & _IN and self._recv_callback) and not (ready & _OUT and self._send_queue):
+        if not self._sent and not self._can_go_on(ready):
             return
         try:
             more = self._turn()
@@ -370,11 +369,14 @@ class ZMQStream:
             if not moved:
                 # Asking is what a later signal depends on, and tells of what came between.
                 ready = self.socket.get(_EVENTS)
-                return bool((ready & _IN and self._recv_callback) or (ready & _OUT and self._send_queue))
+                return self._can_go_on(ready)
             if self._yielded or monotonic() > end:
                 self._yielded = False
                 return True
         return True
+
+    def _can_go_on(self, ready: int) -> bool:
+        return bool(ready & _IN and self._recv_callback is not None) or bool(ready & _OUT and self._send_queue)
 
     # Set by a callback that goes on as a task: it should get to its first await before the next message.
     _yielded = False

@@ -23,7 +23,10 @@ def _alias():
         spec.loader.exec_module(module)
     finder = sys.modules[name]
     finder.install()
-    sys.modules[__name__] = import_module("pyzq")
+    try:
+        sys.modules[__name__] = import_module("pyzq")
+    except ModuleNotFoundError as error:
+        raise (finder.missing() if error.name == "pyzq" else error) from None
     finder.name_what_is_loaded()
 
 
