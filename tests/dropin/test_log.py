@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from support.impl import DEADLINE_MS, IMPL, ours_only, zmq
+from support.impl import DEADLINE_MS, IMPL, OURS, ours_only, zmq
 from support.waiting import wait_for
 
 handlers = importlib.import_module(f"{IMPL}.log.handlers")
@@ -60,6 +60,7 @@ def test_other_handlers_get_the_record_as_it_was(published):
     assert seen == ["topic::text"]
 
 
+@ours_only  # some of pyzmq's methods take other arguments
 def test_topic_logger(published):
     _, logger, sub = published
     for level in ("debug", "info", "warning", "error", "critical", "fatal", "warn"):
@@ -92,17 +93,17 @@ def test_formatters(published):
     logger = plain(handler)
     handler.setFormatter(logging.Formatter("<%(message)s>"), logging.INFO)
     logger.info("x")
-    assert sub.recv()[:] == b"INFO"
-    assert sub.recv() == b"<x>"
+    assert sub.recv_multipart() == [b"INFO", b"<x>"]
     handler.formatters[logging.DEBUG] = logging.Formatter("[%(message)s]")
     logger.debug("x")
     assert sub.recv_multipart() == [b"DEBUG", b"[x]"]
     handler.setFormatter(logging.Formatter("%(message)s!"))
     logger.error("x")
     assert sub.recv_multipart() == [b"ERROR", b"x!"]
-    handler.setFormatter(None)
-    logger.info("x")
-    assert sub.recv_multipart() == [b"INFO", b"x\n"]
+    if OURS:
+        handler.setFormatter(None)
+        logger.info("x")
+        assert sub.recv_multipart() == [b"INFO", b"x\n"]
 
 
 @ours_only

@@ -43,6 +43,9 @@ class Heard(list):
         if self._waiting is not None and len(self) >= self._waiting[0] and not self._waiting[1].done():
             self._waiting[1].set_result(None)
 
+    def __bool__(self):
+        return True  # though it is an empty list at first
+
     async def count(self, n):
         if len(self) < n:
             self._waiting = n, asyncio.get_running_loop().create_future()
@@ -79,6 +82,28 @@ def test_what_was_there_before(in_loop):
         b.on_recv_stream(heard)
         assert b.receiving()
         assert await heard.count(1) == [(b, [b"first"])]
+
+    in_loop(test)
+
+
+@ours_only
+def test_a_callable_that_is_false(in_loop):
+    async def test(a, b):
+        class Callback(list):
+            def __call__(self, *args):
+                self.append(args)
+
+        heard, sent, closed = Callback(), Callback(), Callback()
+        b.on_recv(heard)
+        a.on_send(sent)
+        a.set_close_callback(closed)
+        a.send(b"x")
+        while not heard or not sent:
+            await asyncio.sleep(0)
+        assert heard == [([b"x"],)]
+        assert sent == [([b"x"], None)]
+        a.close()
+        assert closed == [()]
 
     in_loop(test)
 
@@ -141,7 +166,7 @@ def test_closing_in_a_callback(in_loop):
         await turns()
         assert len(heard) == 1
         assert b.closed()
-        with pytest.raises(OSError, match=r"stream|socket"):
+        with pytest.raises(OSError, match=r"(?i)stream"):
             b.flush()
 
     in_loop(test)
@@ -170,6 +195,7 @@ def test_others_have_their_turn(in_loop):
     in_loop(test, transport="inproc")
 
 
+@ours_only  # pyzmq's waits for a further message then
 def test_a_callback_that_raises(in_loop, caplog):
     async def test(a, b):
         heard = Heard()
@@ -273,6 +299,7 @@ def test_what_can_be_sent_is_sent_at_once(in_loop):
     in_loop(test)
 
 
+@ours_only  # pyzmq's waits for ever to be able to send
 def test_errors_of_sending_are_logged_and_told(in_loop, caplog):
     async def test(a, b):
         told = Heard()
@@ -295,14 +322,13 @@ def test_flush(in_loop):
             await asyncio.sleep(0)
         assert b.flush(zmq.POLLOUT) == 0
         b.on_recv(heard)
-        b.socket.poll(1000)
         assert b.flush(limit=2) == 2
         assert heard == [[b"0"], [b"1"]]
         while len(heard) < 5:
             b.flush(zmq.POLLIN)
         assert [parts[0] for parts in heard] == [b"%d" % number for number in range(5)]
 
-    in_loop(test)
+    in_loop(test, transport="inproc")
 
 
 @ours_only
@@ -339,7 +365,8 @@ def test_forms_of_messages(in_loop):
 
 def test_what_is_no_callback(in_loop):
     async def test(a, b):
-        for method in (a.on_recv, a.on_send, a.on_recv_stream, a.on_send_stream, a.set_close_callback):
+        others = (a.on_recv_stream, a.on_send_stream, a.set_close_callback) if OURS else ()
+        for method in (a.on_recv, a.on_send, *others):
             with pytest.raises(AssertionError):
                 method(1)
         a.on_err(None)

@@ -91,6 +91,10 @@ def _try_passwordless_paramiko(server: str, keyfile: str | None) -> bool:
         client = _connected(server, keyfile, None)
     except paramiko.AuthenticationException:
         return False
+    except paramiko.SSHException as error:
+        if "No authentication methods" in str(error):  # there is no key to try
+            return False
+        raise SSHException(f"{server}: {error}") from None
     client.close()
     return True
 
