@@ -83,13 +83,14 @@ def main(arguments: list[str]) -> None:
         print(_USAGE)
         raise SystemExit(0 if arguments[:1] in (["-h"], ["--help"]) else 2)
     install()
+    spec: ModuleSpec | None
+    file: str | None
     if arguments[0] == "-m":
         name, rest = arguments[1], arguments[2:]
         # What `-m` put first, the current folder, is what the program gets too.
         sys.argv[:] = [name, *rest]
-        code, spec = _module(name)
-        assert spec is not None
-        file = spec.origin
+        code, found = _module(name)
+        spec, file = found, found.origin
         sys.argv[0] = file or name
     else:
         path, rest = arguments[0], arguments[1:]

@@ -219,7 +219,7 @@ class Server:
             self.transports.append(transport)
             try:
                 transport.start_server(server=rules)
-            except paramiko.SSHException:
+            except (paramiko.SSHException, EOFError):
                 continue
             threading.Thread(target=self._serve, args=(transport, rules), daemon=True).start()
 
@@ -234,7 +234,7 @@ class Server:
         try:
             while data := source.recv(65536):
                 target.sendall(data)
-        except OSError:
+        except (OSError, EOFError):
             pass
         finally:
             source.close()
@@ -275,6 +275,7 @@ def test_through_paramiko(world, server):
 
 @pytest.mark.keeps_open
 @pytest.mark.skipif(not HAS_PARAMIKO, reason="paramiko is not installed")
+@pytest.mark.filterwarnings("ignore:Unknown")
 def test_paramiko_and_a_wrong_password(server):
     with pytest.raises(tunnel.SSHException, match="Authentication"):
         tunnel.paramiko_tunnel(1, 2, f"me@127.0.0.1:{server.port}", password="wrong")

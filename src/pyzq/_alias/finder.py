@@ -7,6 +7,9 @@ Interpreters load this file by its path while they start, so it imports nothing 
 then, and keeps to what Python 3.6 understands: a child process may run another version.
 """
 
+# mypy: ignore-errors
+# (an interpreter that starts should not load `typing` for this)
+
 import importlib
 import importlib.util
 import os

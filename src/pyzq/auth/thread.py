@@ -95,10 +95,10 @@ class ThreadAuthenticator(Authenticator):
             ZMQError: EADDRINUSE, the context has an authenticator already.
         """
         super().start()
-        self.pipe = self.context.socket(SocketType.PAIR, socket_class=Socket)
+        self.pipe = Socket(self.context, SocketType.PAIR)
         self.pipe.linger = 1
         self.pipe.bind(self.pipe_endpoint)
-        far: Socket[bytes] = self.context.socket(SocketType.PAIR, socket_class=Socket)
+        far: Socket[bytes] = Socket(self.context, SocketType.PAIR)
         far.linger = 1
         far.connect(self.pipe_endpoint)
         self.thread = AuthenticationThread(self, far)

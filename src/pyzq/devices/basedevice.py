@@ -119,7 +119,7 @@ class Device:
     def _make_socket(
         self, socket_type: int, options: list[tuple[int, Any]], binds: list[str], connects: list[str]
     ) -> Socket[Any]:
-        socket = self._context.socket(socket_type)
+        socket: Socket[Any] = self._context.socket(socket_type)
         self._sockets.append(socket)
         self._prepare(socket, options, binds, connects)
         return socket

@@ -59,7 +59,7 @@ class PUBHandler(logging.Handler):
         self, interface_or_socket: str | Socket[Any], context: Context[Any] | None = None, root_topic: str = ""
     ) -> None:
         super().__init__()
-        self.root_topic = root_topic  # type: ignore[assignment]
+        self.root_topic = root_topic
         self.formatters = {level: logging.Formatter(text) for level, text in _FORMATS.items()}
         if isinstance(interface_or_socket, str):
             self.ctx = Context() if context is None else context
@@ -80,7 +80,7 @@ class PUBHandler(logging.Handler):
 
     def setRootTopic(self, root_topic: str | bytes) -> None:
         """Set `root_topic`."""
-        self.root_topic = root_topic  # type: ignore[assignment]
+        self.root_topic = root_topic
 
     def setFormatter(self, fmt: logging.Formatter | None, level: int = logging.NOTSET) -> None:
         """Say how records are made text.
@@ -146,7 +146,7 @@ class TopicLogger(logging.Logger):
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         super().warning(f"{topic}{TOPIC_DELIM}{msg}", *args, **kwargs)
 
-    warn = warning
+    warn = warning  # type: ignore[assignment]
 
     def error(self, topic: str, msg: object, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Log with level ERROR, under a topic."""
@@ -165,7 +165,7 @@ class TopicLogger(logging.Logger):
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         super().critical(f"{topic}{TOPIC_DELIM}{msg}", *args, **kwargs)
 
-    fatal = critical
+    fatal = critical  # type: ignore[assignment]
 
 
 __all__ = ["TOPIC_DELIM", "PUBHandler", "TopicLogger"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 try:
-    import gevent
+    import gevent  # type: ignore[import-untyped,unused-ignore]
 
     from pyzq import green as gzmq
 
@@ -130,7 +130,7 @@ class BaseZMQTestCase(TestCase):
         second.connect(f"{interface}:{port}")
         return first, second
 
-    def ping_pong(self, s1: Any, s2: Any, msg: bytes) -> bytes:
+    def ping_pong(self, s1: Any, s2: Any, msg: bytes) -> Any:
         """Send a message there and back."""
         s1.send(msg)
         s2.send(s2.recv())

@@ -3,6 +3,9 @@
 Afterwards the next sitecustomize of the path has its turn, under its own name: of the distribution, of a coverage tool.
 """
 
+# mypy: ignore-errors
+# (an interpreter that starts should not load `typing` for this)
+
 import os
 import sys
 

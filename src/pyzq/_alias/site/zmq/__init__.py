@@ -4,6 +4,9 @@ Puts the alias in place, and `pyzq` in the place of this module. With PYZQ_AS_ZM
 behind on the path.
 """
 
+# mypy: ignore-errors
+# (an interpreter that starts should not load `typing` for this)
+
 import os
 import sys
 
