@@ -46,7 +46,9 @@ cdef struct flow:             # one direction
     size_t mark_size
     bint swap                 # the first two parts change places: sender and receiver, between two ROUTERs
     parcel cargo              # received, and not sent yet because there was no room
+    parcel copy               # of the cargo, for the capture, which is told first
     bint full
+    bint unheard              # the copy waits for room
     uint64_t messages
     uint64_t bytes
 
@@ -125,27 +127,29 @@ cdef int _send(sock* s, parcel* c) noexcept nogil:
     return rc
 
 
-cdef int _copy_to(flow* f) noexcept nogil:
-    """The message in the cargo, with its mark if there is one, into the capture socket."""
-    cdef parcel twin
+cdef int _duplicate(flow* f) noexcept nogil:
+    """The message in the cargo once more, behind the mark if there is one."""
+    cdef parcel* twin = &f.copy
+    cdef zmsg* bigger
     cdef uint32_t k
     cdef uint32_t n = f.cargo.n + (f.mark != NULL)
-    memset(&twin, 0, sizeof(twin))
-    twin.parts = <zmsg*>calloc(n, sizeof(zmsg))
-    if twin.parts == NULL:
-        return -12
-    if f.mark != NULL and zmsg_copy_bytes(&twin.parts[0], f.mark, f.mark_size) >= 0:
+    if n > twin.cap:
+        bigger = <zmsg*>realloc(twin.parts, n * sizeof(zmsg))
+        if bigger == NULL:
+            return -12
+        twin.parts = bigger
+        twin.cap = n
+    if f.mark != NULL:
+        zmsg_init(&twin.parts[0])
+        if zmsg_copy_bytes(&twin.parts[0], f.mark, f.mark_size) < 0:
+            return -12
         twin.parts[0].flags = MSG_MORE
         twin.n = 1
-    if twin.n + f.cargo.n == n:
-        for k in range(f.cargo.n):
-            if zmsg_share(&twin.parts[twin.n], &f.cargo.parts[k], False) < 0:
-                break
-            twin.n += 1
-    if twin.n == n:
-        _send(f.capture, &twin)  # what the listener has no room for, it does not hear
-    _unload(&twin)
-    free(twin.parts)
+    for k in range(f.cargo.n):
+        if zmsg_share(&twin.parts[twin.n], &f.cargo.parts[k], False) < 0:
+            _unload(twin)
+            return -12
+        twin.n += 1
     return 0
 
 
@@ -186,7 +190,16 @@ cdef int _pump(flow* f) noexcept nogil:
             if f.swap:
                 _swap(&f.cargo)
             if f.capture != NULL:
-                _copy_to(f)
+                _duplicate(f)     # without memory for it, it is not heard
+        if f.copy.n:
+            rc = _send(f.capture, &f.copy)
+            if rc == -1:
+                return -1
+            if rc == -EAGAIN:
+                f.unheard = True
+                return moved
+            f.unheard = False
+            _unload(&f.copy)
         rc = _send(f.target, &f.cargo)
         if rc == -1:
             return -1
@@ -222,9 +235,13 @@ cdef class Proxy:
 
     def __dealloc__(self):
         _unload(&self.ahead.cargo)
+        _unload(&self.ahead.copy)
         _unload(&self.back.cargo)
+        _unload(&self.back.copy)
         free(self.ahead.cargo.parts)
+        free(self.ahead.copy.parts)
         free(self.back.cargo.parts)
+        free(self.back.copy.parts)
         if self.ahead.source != NULL:
             sock_unref(self.ahead.source)
         if self.back.source != NULL:
@@ -320,11 +337,15 @@ cdef class Proxy:
         cdef sigset_t old
         if self.state == ACTIVE:
             who[n] = self.ahead.source
-            want[n] = (0 if self.ahead.full else WAIT_IN) | (WAIT_OUT if self.back.full else 0)
+            want[n] = (0 if self.ahead.full or self.ahead.unheard else WAIT_IN) | (WAIT_OUT if self.back.full else 0)
             n += 1
             if not self.one_way:
                 who[n] = self.back.source
-                want[n] = (0 if self.back.full else WAIT_IN) | (WAIT_OUT if self.ahead.full else 0)
+                want[n] = (0 if self.back.full or self.back.unheard else WAIT_IN) | (WAIT_OUT if self.ahead.full else 0)
+                n += 1
+            if self.ahead.unheard or self.back.unheard:
+                who[n] = self.ahead.capture
+                want[n] = WAIT_OUT
                 n += 1
         if self.control != NULL:
             who[n] = self.control
@@ -412,6 +433,8 @@ cdef class Proxy:
             refuse(self.ahead.source)
         if _useless(self.back.source):
             refuse(self.back.source)
+        if self.ahead.capture != NULL and _useless(self.ahead.capture):
+            refuse(self.ahead.capture)
         if self.control != NULL and _useless(self.control):
             refuse(self.control)
 
@@ -443,7 +466,8 @@ def proxy(SocketBase frontend not None, SocketBase backend not None, SocketBase 
 
     Args:
         frontend, backend: the sockets; the same one twice makes it a reflector.
-        capture: gets a copy of each message, if it can take it.
+        capture: gets a copy of each message before it is sent on. One that has no room, and is not of a type that drops
+            messages then, holds up the message.
 
     Raises:
         ContextTerminated; ZMQError: ENOTSOCK.  What a signal's handler raises.
@@ -476,7 +500,7 @@ def monitored_queue(SocketBase in_socket not None, SocketBase out_socket not Non
 
     Args:
         in_socket, out_socket: the sockets; the same one twice makes it a reflector, whose messages come from "in".
-        mon_socket: gets a copy of each message as it was sent on, if it can take it.
+        mon_socket: gets a copy of each message as it is sent on, as the capture of `proxy` does.
         in_prefix: first part of copies of what came from `in_socket`.
         out_prefix: first part of copies of what came from `out_socket`.
 

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 from support.impl import IMPL, OURS, zmq
-from support.waiting import Task, wait_for
+from support.waiting import Task, nothing, wait_for
 
 
 def run_proxy(world, kinds, capture=False, control=False, transport="inproc"):
@@ -72,6 +72,36 @@ def test_streamer_and_capture(world):
     assert [pull.recv_multipart() for _ in range(100)] == [[b"%d" % number, b"x"] for number in range(100)]
     assert [sink.recv_multipart() for _ in range(100)] == [[b"%d" % number, b"x"] for number in range(100)]
     stop(push, pull)
+
+
+def test_a_capture_that_comes_late_misses_nothing(world):
+    """As a PUSH without peers waits, so does what it should have heard of."""
+    context = world.new_context()
+    front, back, capture = (
+        world.socket(kind, context=context, RCVTIMEO=-1, SNDTIMEO=-1) for kind in (zmq.PULL, zmq.PUSH, zmq.PUSH)
+    )
+    ends = [world.bind(one, "inproc") for one in (front, back, capture)]
+
+    def run():
+        with pytest.raises(zmq.ContextTerminated):
+            zmq.proxy(front, back, capture)
+        for one in (front, back, capture):
+            one.close()
+
+    task = Task(run)
+    push, pull, sink = (world.socket(kind, context=context) for kind in (zmq.PUSH, zmq.PULL, zmq.PULL))
+    push.connect(ends[0])
+    pull.connect(ends[1])
+    for number in range(5):
+        push.send(b"%d" % number)
+    nothing(pull, 20)
+    sink.connect(ends[2])
+    for number in range(5):
+        assert pull.recv() == sink.recv() == b"%d" % number
+    for one in (push, pull, sink):
+        one.close()
+    context.term()
+    task.result()
 
 
 def test_both_directions_are_captured(world):
