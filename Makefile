@@ -25,13 +25,14 @@ unexport PYTHONPATH PYTHONHOME
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SECONDARY:
-.PHONY: help build test demo bench bench-compare lint docs dist wheels wheel-matrix asan tsan portable clean distclean
+.PHONY: help build test demo bench bench-compare conformance lint docs dist wheels wheel-matrix asan tsan portable clean distclean
 
 help:
 	@echo "make demo           several processes talk over the patterns, then a table of speeds beside pyzmq's"
 	@echo "make test           build, install into $(VENV), run the tests        (TESTS=..., PYTEST_ARGS=...)"
 	@echo "make bench          measure beside pyzmq and other peers             (ROWS=..., IMPL=..., BENCH_ARGS=--quick)"
 	@echo "make bench-compare  what moved since an older result                 (OLD=..., NEW=...)"
+	@echo "make conformance    pyzmq's own test suite on pyzq, and the count    (CONFORMANCE_ARGS=--failures)"
 	@echo "make asan           core tests under AddressSanitizer and UBSan"
 	@echo "make tsan           core tests under ThreadSanitizer"
 	@echo "make portable       core tests with the portable forms of platform.h"
@@ -89,6 +90,10 @@ OLD ?= benchmarks/results/reference.json
 bench-compare: $(STAMPS)/installed $(STAMPS)/group-demo
 	@test -f "$(OLD)" || { echo "There is no $(OLD); say which result to compare with: make bench-compare OLD=..."; exit 1; }
 	@$(PY) -m benchmarks compare $(OLD) $(NEW)
+
+# pyzmq's suite comes from its source release on PyPI, which pip fetches once into .cache.
+conformance: $(STAMPS)/installed $(TEST_TOOLS)
+	@$(PY) tests/conformance $(CONFORMANCE_ARGS)
 
 lint: $(STAMPS)/group-lint
 	@$(PY) -m ruff check .

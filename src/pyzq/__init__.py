@@ -56,6 +56,28 @@ from pyzq import error as error  # isort: skip
 from pyzq import sugar as sugar  # isort: skip
 from pyzq import utils as utils  # isort: skip
 
+
+def install_as_zmq(children: bool = True) -> None:
+    """Make `import zmq` mean this package, for programs and libraries that cannot be edited.
+
+    `zmq` and each of its submodules become the module of the same name here, one object under both names, imported when
+    asked for. An installed pyzmq is not touched: a `zmq` module that is missing here is an ImportError. To be called
+    before `zmq` is imported for the first time; again does no harm. `python -m pyzq.as_zmq` does it for a whole
+    program.
+
+    Args:
+        children: whether processes that this one starts have the alias too. It reaches them through PYTHONPATH and
+            PYZQ_AS_ZMQ in `os.environ`, so not those that are started with another environment or with `python -I`,
+            except by multiprocessing. PYZQ_AS_ZMQ=0 in a child's environment switches it off there.
+
+    Raises:
+        ImportError: `zmq` was imported already, and is another package.
+    """
+    from pyzq._alias import install
+
+    install(children)
+
+
 TYPE_CHECKING = False
 if not TYPE_CHECKING:
     __all__ = [
@@ -83,6 +105,7 @@ if not TYPE_CHECKING:
         "get_includes",
         "get_library_dirs",
         "has",
+        "install_as_zmq",
         "proxy",
         "proxy_steerable",
         "pyzmq_version",

@@ -182,6 +182,7 @@ cdef struct sock:
     uint8_t lease
     uint32_t touch        # counts receiving calls
     uint32_t touch_seen   # [reactor]
+    uint64_t glanced      # ticks, when a sender last looked for subscriptions
     uint32_t idle_ticks   # [reactor]
     int64_t tick_ns       # [reactor]
     uint64_t burst_end    # ticks: when a call last wrote to connections by itself, and for how long it did

@@ -1,11 +1,11 @@
 """The lease's transitions; see lease.pxd."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from .connection cimport READ_BUDGET
 from .engine cimport LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, session, sock
 from .pipe cimport inq_trim
-from .platform cimport zq_lock, zq_trylock_spin, zq_unlock
+from .platform cimport ticks_per_us, zq_lock, zq_ticks, zq_trylock_spin, zq_unlock
 from .poller cimport poll_event, poller_wait
 from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now,
                        reactor_retry, timer, timer_cancel, timer_init, timer_set)
@@ -16,6 +16,7 @@ cdef enum:
     TICK_MAX = 32000000
     TICKS_TO_SLEEP = 6        # ticks without a call, the application waiting, until DORMANT
     RETRY = 50000             # ns until the next try for a lock
+    GLANCE_US = 1000          # between two looks of a sender
 
 
 cdef void _arm(sock* s) noexcept nogil:
@@ -135,6 +136,17 @@ cdef void lease_take_over(sock* s) noexcept nogil:
     if s.lease != LEASE_NONE and s.lease != LEASE_ARMED:
         _read_ready(s)
         _arm(s)
+
+
+cdef void lease_glance(sock* s) noexcept nogil:
+    # What a subscriber said before this call should count for it, though the reactor had no time yet to wake up for it.
+    cdef uint64_t now
+    if s.lease != LEASE_ARMED or not s.set_open or s.set.fd < 0 or s.leader:
+        return
+    now = zq_ticks()
+    if now - s.glanced > GLANCE_US * ticks_per_us():
+        s.glanced = now
+        _read_ready(s)
 
 
 cdef void lease_stop(sock* s) noexcept nogil:

@@ -6,3 +6,6 @@ def proxy(frontend: Socket, backend: Socket, capture: Socket | None = None) -> i
 def proxy_steerable(
     frontend: Socket, backend: Socket, capture: Socket | None = None, control: Socket | None = None
 ) -> int: ...
+def monitored_queue(
+    in_socket: Socket, out_socket: Socket, mon_socket: Socket, in_prefix: bytes = b"in", out_prefix: bytes = b"out"
+) -> int: ...

@@ -2,7 +2,7 @@
 
 A proxy is an ordinary user of its sockets: the same locks, the same waits, the same end when the context is terminated.
 It moves whole messages, a bounded number per side and turn, and holds no lock of one socket while it has another's.
-Sources: zmq_proxy(3), zmq_proxy_steerable(3).
+Sources: zmq_proxy(3), zmq_proxy_steerable(3); monitored queues are pyzmq's, their behaviour was observed.
 """
 
 from libc.errno cimport EAGAIN, ENOMEM
@@ -25,6 +25,8 @@ from .waiting cimport WAIT_IN, wait_progress, watch, watch_begin, watch_end
 
 cdef enum:
     BURST = 1000              # messages one side moves before the other has its turn
+    REP = 4                   # socket types, numbered as everywhere
+    ROUTER = 6
 
 cdef enum:
     ACTIVE = 0
@@ -40,8 +42,13 @@ cdef struct flow:             # one direction
     sock* source
     sock* target
     sock* capture
+    const uint8_t* mark       # what the capture's copy begins with; NULL: the copy is all there is
+    size_t mark_size
+    bint swap                 # the first two parts change places: sender and receiver, between two ROUTERs
     parcel cargo              # received, and not sent yet because there was no room
+    parcel copy               # of the cargo, for the capture, which is told first
     bint full
+    bint unheard              # the copy waits for room
     uint64_t messages
     uint64_t bytes
 
@@ -119,22 +126,43 @@ cdef int _send(sock* s, parcel* c) noexcept nogil:
     return rc
 
 
-cdef int _copy_to(sock* s, parcel* c) noexcept nogil:
-    cdef parcel twin
+cdef int _duplicate(flow* f) noexcept nogil:
+    """The message in the cargo once more, behind the mark if there is one."""
+    cdef parcel* twin = &f.copy
+    cdef zmsg* bigger
     cdef uint32_t k
-    memset(&twin, 0, sizeof(twin))
-    twin.parts = <zmsg*>calloc(c.n, sizeof(zmsg))
-    if twin.parts == NULL:
-        return -ENOMEM
-    for k in range(c.n):
-        if zmsg_share(&twin.parts[k], &c.parts[k], False) < 0:
-            break
+    cdef uint32_t n = f.cargo.n + (f.mark != NULL)
+    if n > twin.cap:
+        bigger = <zmsg*>realloc(twin.parts, n * sizeof(zmsg))
+        if bigger == NULL:
+            return -ENOMEM
+        twin.parts = bigger
+        twin.cap = n
+    if f.mark != NULL:
+        zmsg_init(&twin.parts[0])
+        if zmsg_copy_bytes(&twin.parts[0], f.mark, f.mark_size) < 0:
+            return -ENOMEM
+        twin.parts[0].flags = MSG_MORE
+        twin.n = 1
+    for k in range(f.cargo.n):
+        if zmsg_share(&twin.parts[twin.n], &f.cargo.parts[k], False) < 0:
+            _unload(twin)
+            return -ENOMEM
         twin.n += 1
-    if twin.n == c.n:
-        _send(s, &twin)       # what the listener has no room for, it does not hear
-    _unload(&twin)
-    free(twin.parts)
     return 0
+
+
+cdef void _swap(parcel* c) noexcept nogil:
+    cdef zmsg first
+    cdef uint8_t more
+    if c.n < 2:
+        return
+    first = c.parts[0]
+    more = c.parts[1].flags
+    c.parts[0] = c.parts[1]
+    c.parts[0].flags = first.flags
+    c.parts[1] = first
+    c.parts[1].flags = more
 
 
 cdef int _pump(flow* f) noexcept nogil:
@@ -158,8 +186,19 @@ cdef int _pump(flow* f) noexcept nogil:
                 return moved
             f.messages += f.cargo.n
             read = False
+            if f.swap:
+                _swap(&f.cargo)
             if f.capture != NULL:
-                _copy_to(f.capture, &f.cargo)
+                _duplicate(f)     # without memory for it, it is not heard
+        if f.copy.n:
+            rc = _send(f.capture, &f.copy)
+            if rc == -1:
+                return -1
+            if rc == -EAGAIN:
+                f.unheard = True
+                return moved
+            f.unheard = False
+            _unload(&f.copy)
         rc = _send(f.target, &f.cargo)
         if rc == -1:
             return -1
@@ -180,6 +219,7 @@ cdef class Proxy:
     cdef bint one_way         # one socket at both ends
     cdef int state
     cdef uint64_t sent_ahead, sent_back, sent_bytes_ahead, sent_bytes_back
+    cdef bytes mark_ahead, mark_back
 
     def __cinit__(self, SocketBase frontend, SocketBase backend, capture, control):
         memset(&self.ahead, 0, sizeof(flow))
@@ -194,9 +234,13 @@ cdef class Proxy:
 
     def __dealloc__(self):
         _unload(&self.ahead.cargo)
+        _unload(&self.ahead.copy)
         _unload(&self.back.cargo)
+        _unload(&self.back.copy)
         free(self.ahead.cargo.parts)
+        free(self.ahead.copy.parts)
         free(self.back.cargo.parts)
+        free(self.back.copy.parts)
         if self.ahead.source != NULL:
             sock_unref(self.ahead.source)
         if self.back.source != NULL:
@@ -205,6 +249,17 @@ cdef class Proxy:
             sock_unref(self.ahead.capture)
         if self.control != NULL:
             sock_unref(self.control)
+
+    cdef mark(self, bytes ahead, bytes back):
+        """Tell the two directions apart in what is captured, and let a ROUTER reach the peers of another ROUTER."""
+        self.mark_ahead = ahead
+        self.mark_back = back
+        self.ahead.mark = <const uint8_t*><const char*>ahead
+        self.ahead.mark_size = len(ahead)
+        self.back.mark = <const uint8_t*><const char*>back
+        self.back.mark_size = len(back)
+        self.ahead.swap = self.back.swap = (
+            self.ahead.source.type == ROUTER and self.back.source.type == ROUTER and not self.one_way)
 
     cdef int _command(self) except -2:
         """What the control socket says: 1 when something was heard, -1 when it is of no use any more."""
@@ -247,7 +302,7 @@ cdef class Proxy:
         cdef parcel c
         cdef int k
         cdef uint64_t v
-        if numbers is None and self.control.type != 4:
+        if numbers is None and self.control.type != REP:
             return
         memset(&c, 0, sizeof(c))
         c.n = 8 if numbers is not None else 1
@@ -273,7 +328,8 @@ cdef class Proxy:
         cdef int[4] at
         cdef sock* who[4]
         cdef int[4] want
-        cdef flow* stuck[4]       # whose message waits for room there
+        cdef parcel* stuck[4]     # the message that waits for room there
+        cdef bint* waits[4]       # and where that is noted
         cdef wakes w
         cdef int n = 0
         cdef int nfds = 0
@@ -283,15 +339,24 @@ cdef class Proxy:
         cdef sigset_t old
         if self.state == ACTIVE:
             who[n] = self.ahead.source
-            want[n] = 0 if self.ahead.full else WAIT_IN
-            stuck[n] = &self.back if self.back.full else NULL
+            want[n] = 0 if self.ahead.full or self.ahead.unheard else WAIT_IN
+            stuck[n] = &self.back.cargo if self.back.full else NULL
+            waits[n] = &self.back.full
             if self.one_way and self.ahead.full:
-                stuck[n] = &self.ahead
+                stuck[n] = &self.ahead.cargo
+                waits[n] = &self.ahead.full
             n += 1
             if not self.one_way:
                 who[n] = self.back.source
-                want[n] = 0 if self.back.full else WAIT_IN
-                stuck[n] = &self.ahead if self.ahead.full else NULL
+                want[n] = 0 if self.back.full or self.back.unheard else WAIT_IN
+                stuck[n] = &self.ahead.cargo if self.ahead.full else NULL
+                waits[n] = &self.ahead.full
+                n += 1
+            if self.ahead.unheard or self.back.unheard:
+                who[n] = self.ahead.capture
+                want[n] = 0
+                stuck[n] = &self.ahead.copy if self.ahead.unheard else &self.back.copy
+                waits[n] = &self.ahead.unheard if self.ahead.unheard else &self.back.unheard
                 n += 1
         if self.control != NULL:
             who[n] = self.control
@@ -310,7 +375,7 @@ cdef class Proxy:
                     if who[k].closed or zq_load32(&who[k].fatal):
                         news = -1
                     elif news == 0:
-                        if _something(who[k], want[k], stuck[k]):
+                        if _something(who[k], want[k], stuck[k], waits[k]):
                             news = 1
                         else:
                             rc = watch_begin(&ws[k], who[k], want[k], &fds[nfds])
@@ -380,6 +445,8 @@ cdef class Proxy:
             refuse(self.ahead.source)
         if _useless(self.back.source):
             refuse(self.back.source)
+        if self.ahead.capture != NULL and _useless(self.ahead.capture):
+            refuse(self.ahead.capture)
         if self.control != NULL and _useless(self.control):
             refuse(self.control)
 
@@ -395,14 +462,14 @@ cdef sock* _held(SocketBase socket) except NULL:
     return socket.s
 
 
-cdef bint _something(sock* s, int want, flow* stuck) noexcept nogil:
+cdef bint _something(sock* s, int want, parcel* stuck, bint* waits) noexcept nogil:
     """[lock] There is something to do at once: input, or room for the very message that waits for it (that a socket could
     take some message says little: to whom this one goes may be settled)."""
     cdef part p
     traffic_before_send(s)
-    if stuck != NULL and route_send(&s.r, stuck.cargo.parts, stuck.cargo.n, False) != -EAGAIN:
-        stuck.full = False
-        _unload(&stuck.cargo)
+    if stuck != NULL and route_send(&s.r, stuck.parts, stuck.n, False) != -EAGAIN:
+        waits[0] = False
+        _unload(stuck)
         return True
     return want & WAIT_IN and s.row.recv != RECV_NONE and route_peek(&s.r, &p) == 1
 
@@ -412,7 +479,8 @@ def proxy(SocketBase frontend not None, SocketBase backend not None, SocketBase 
 
     Args:
         frontend, backend: the sockets; the same one twice makes it a reflector.
-        capture: gets a copy of each message, if it can take it.
+        capture: gets a copy of each message before it is sent on. One that has no room, and is not of a type that drops
+            messages then, holds up the message.
 
     Raises:
         ContextTerminated; ZMQError: ENOTSOCK.  What a signal's handler raises.
@@ -434,3 +502,24 @@ def proxy_steerable(SocketBase frontend not None, SocketBase backend not None, S
     Source: zmq_proxy_steerable(3).
     """
     Proxy(frontend, backend, capture, control).run()
+
+
+def monitored_queue(SocketBase in_socket not None, SocketBase out_socket not None, SocketBase mon_socket not None,
+                    bytes in_prefix not None=b"in", bytes out_prefix not None=b"out"):
+    """A proxy whose monitor can tell which way a message went.
+
+    Between two ROUTERs the first two parts of each message change places: a peer addresses a peer of the other side, as
+    a ROUTER would, and is named as the sender there.
+
+    Args:
+        in_socket, out_socket: the sockets; the same one twice makes it a reflector, whose messages come from "in".
+        mon_socket: gets a copy of each message as it is sent on, as the capture of `proxy` does.
+        in_prefix: first part of copies of what came from `in_socket`.
+        out_prefix: first part of copies of what came from `out_socket`.
+
+    Raises:
+        ContextTerminated; ZMQError: ENOTSOCK.  What a signal's handler raises.
+    """
+    cdef Proxy running = Proxy(in_socket, out_socket, mon_socket, None)
+    running.mark(in_prefix, out_prefix)
+    running.run()

@@ -19,7 +19,8 @@ from .landing cimport land_large
 from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, block_data, block_new, meta, release_drain, release_pending, zmsg,
                        zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
 from .patience cimport patience, patience_begin, patience_end, patience_init, sock_settle, sock_wait
-from .patterns cimport SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
+from .lease cimport lease_glance
+from .patterns cimport EAGER, SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
 from .pipe cimport part
 from .platform cimport zq_add32, zq_load32, zq_now_ns, zq_unlock
 from .routing cimport MK_SHARED, PEER_STREAM, peer
@@ -107,6 +108,8 @@ cdef class Socket(SocketBase):
     cdef int _try_send(self, zmsg* parts, uint32_t n, int flags) noexcept:
         """[lock]"""
         cdef sock* s = self.s
+        if s.row.traits & EAGER:
+            lease_glance(s)
         traffic_before_send(s)
         if s.nstage == 0 and not flags & SNDMORE:
             return route_send(&s.r, parts, n, True)

@@ -165,6 +165,22 @@ def test_bound_sub_subscribes_without_being_called(world, transport):
         assert raw.recv_command() == (b"SUBSCRIBE", b"t")
 
 
+@ours_only
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_what_was_subscribed_before_a_send_counts_for_it(world, transport):
+    """A publisher that was quiet looks for subscriptions itself; its reactor may not have woken up for them yet."""
+    pub, sub = world.socket(zmq.PUB), world.socket(zmq.SUB)
+    sub.subscribe(b"\xff")
+    world.link(pub, sub, transport)
+    sync(pub, sub, topic=b"\xff")
+    for number in range(30):
+        nothing(sub, 3)
+        topic = b"%d." % number
+        sub.subscribe(topic)
+        pub.send(topic)
+        assert sub.recv() == topic
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_sub_that_binds(world, transport):
     sub, pub = world.socket(zmq.SUB), world.socket(zmq.PUB)

@@ -5,7 +5,7 @@ from pyzq.version import zmq_version_info
 from zcore.context import Context
 from zcore.errors import strerror, zmq_errno
 from zcore.frame import Frame
-from zcore.proxy import proxy, proxy_steerable
+from zcore.proxy import monitored_queue, proxy, proxy_steerable
 from zcore.socket import Socket, zmq_poll
 
 Message = Frame
@@ -20,6 +20,7 @@ __all__ = [
     "curve_keypair",
     "curve_public",
     "has",
+    "monitored_queue",
     "proxy",
     "proxy_steerable",
     "strerror",
