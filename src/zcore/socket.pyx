@@ -488,7 +488,7 @@ cdef class Socket(SocketBase):
         rc = route_peek(&s.r, p)
         if rc == 0 and s.nactive:
             # Read what is there: it does not block, so the GIL stays.
-            wait_progress(s, READ_WITH_GIL)
+            wait_progress(s, READ_WITH_GIL, self.me)
             rc = route_peek(&s.r, p)
         return rc
 

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .border cimport check_signals_masked, fail, fail_text, lock_py, refuse, restore_signals
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
-from .engine cimport TODO_RESUME, ept, sock
+from .engine cimport TODO_RESUME, ept, member, sock
 from .errno_zmq cimport ENOTSUP
 from .lifecycle cimport sock_close, sock_export_fd, sock_new, sock_signal_seen
 from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, LIMIT_OF_OPTION, POLICY_BLOCK, POLICY_DISCONNECT,
@@ -119,6 +119,7 @@ cdef class SocketBase:
 
     def __cinit__(self, *args, **kwargs):
         self.s = NULL
+        self.me = NULL
 
     def __init__(self, context, int socket_type=-1, copy_threshold=None):
         cdef SocketBase other
@@ -460,7 +461,7 @@ cdef class SocketBase:
         sock_signal_seen(s)
         traffic_inbox(s)
         s.touch += 1
-        events = _events_of(s, True)
+        events = _events_of(s, self.me)
         sock_settle(s)
         return events
 
@@ -584,15 +585,15 @@ cdef bint _is_inproc(sock* s) noexcept:
     return e != NULL
 
 
-cdef int _events_of(sock* s, bint progress) noexcept:
+cdef int _events_of(sock* s, member* me) noexcept:
     """[lock; let go of while it reads] POLLIN 1, POLLOUT 2."""
     cdef part p
     cdef int events = 0
     if s.row.recv != RECV_NONE:
         if route_peek(&s.r, &p) == 1:
             events = 1
-        elif progress:
-            wait_progress(s, 65536)
+        else:
+            wait_progress(s, 65536, me)
             if route_peek(&s.r, &p) == 1:
                 events = 1
     if s.row.send != SEND_NONE and route_can_send(&s.r):

@@ -5,7 +5,7 @@ These functions serve the application's thread and the reactor alike; who may re
 
 from libc.stdint cimport int64_t, uint32_t
 
-from .engine cimport session, sock
+from .engine cimport member, session, sock, watcher
 from .routing cimport peer
 
 
@@ -21,6 +21,9 @@ cdef void sock_ref(sock* s) noexcept nogil
 cdef void sock_unref(sock* s) noexcept nogil                      # the last one frees the struct
 cdef void sock_post(sock* s, uint32_t bits) noexcept nogil         # TODO_*: have the reactor do it
 cdef void sock_wake(sock* s) noexcept nogil                        # wake waiters, signal FD: any thread, no lock needed
+cdef void sock_tell(sock* s, member* but) noexcept nogil
+# Those who watch from outside have something to look at, all but one: any thread, no lock needed.
+cdef void watcher_unref(watcher* w) noexcept nogil                 # the last one closes and frees it
 cdef bint sock_wants_wake(sock* s) noexcept nogil
 cdef void wakes_run(wakes* w) noexcept nogil                        # no lock held
 

@@ -27,7 +27,7 @@ ROOMS = [
     (
         "waiting and socket",
         (
-            "engine peers traffic waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
+            "engine peers traffic watchers waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
             "border context frame socket_base accounts polling socket direct"
         ),
     ),
