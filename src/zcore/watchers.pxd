@@ -24,6 +24,7 @@ cdef int member_watch(member* m) noexcept nogil
 cdef void member_unwatch(member* m) noexcept nogil           # [s.lock]
 cdef void members_let_go(sock* s) noexcept nogil             # [s.lock] its set is about to be closed
 cdef int watcher_collect(watcher* w) noexcept nogil          # ask the kernel, without waiting; how many members it named
+cdef void member_remind(member* m) noexcept nogil             # [owner] look at it again, next time
 cdef member* watcher_next(watcher* w) noexcept nogil         # one that may have something; NULL: no more
 cdef void watcher_sleep(watcher* w) noexcept nogil           # from here news are signalled
 cdef bint watcher_has_news(watcher* w) noexcept nogil        # do not sleep

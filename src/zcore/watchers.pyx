@@ -171,11 +171,15 @@ cdef void members_let_go(sock* s) noexcept nogil:
 
 # --- the owner -----------------------------------------------------------------------------------------------
 
-cdef void _fire(watcher* w, member* m) noexcept nogil:
+cdef void _fire(member* m) noexcept nogil:
     m.fired = True
+    member_remind(m)
+
+
+cdef void member_remind(member* m) noexcept nogil:
     if zq_xchg32(&m.told, 1) == 0:
-        m.news_next = w.todo
-        w.todo = m
+        m.news_next = m.w.todo
+        m.w.todo = m
 
 
 cdef int watcher_collect(watcher* w) noexcept nogil:
@@ -191,14 +195,14 @@ cdef int watcher_collect(watcher* w) noexcept nogil:
             zq_wakefd_drain(&w.wake)
             continue
         found += 1
-        _fire(w, m)
+        _fire(m)
         if m.next == NULL and zq_loadp(<void**>&m.s.members) == m:
             continue
         zq_lock(&m.s.watch_lock)
         o = m.s.members
         while o != NULL:
             if o != m and o.w == w and o.wants:
-                _fire(w, o)
+                _fire(o)
             o = o.next
         zq_unlock(&m.s.watch_lock)
     return found

@@ -91,7 +91,6 @@ def test_first_asked_first_served(context):
             for number in range(10):
                 await push.send(b"%d" % number)
             assert await asyncio.gather(*waiting) == [b"%d" % number for number in range(10)]
-            assert not pull._recv_futures
 
     run(main())
 
@@ -106,7 +105,6 @@ def test_a_cancelled_receive_loses_nothing(context):
             await push.send_multipart([b"x", b"y"])
             assert await kept == [b"x", b"y"]
             assert all(future.cancelled() for future in cancelled)
-            assert not pull._recv_futures
 
     run(main())
 
@@ -150,7 +148,6 @@ def test_timeouts(context):
             with pytest.raises(pyzq.Again):
                 await pull.recv(pyzq.DONTWAIT)
             assert await pull.poll(1) == 0
-            assert not pull._recv_futures
             await push.send(b"x")
             assert await pull.recv() == b"x"
         with context.socket(pyzq.PUSH) as alone:
@@ -298,7 +295,6 @@ def test_from_socket(context):
                 waiting = made.recv()
                 push.send(b"x")
                 assert await waiting == b"x"
-                made._forget_loop()
                 del made
                 gc.collect()
                 assert not pull.closed
