@@ -190,6 +190,7 @@ cdef class Hub(Desk):
         """In a child that goes on with its parent's loop: what waits can only be the parent's."""
         cdef LoopSocket one
         cdef Line line
+        cdef Call call
         for reference in list(self.sockets.values()):
             one = reference()
             if one is None:
@@ -197,11 +198,21 @@ cdef class Hub(Desk):
             for line in (one.inbound, one.outbound, one.looking):
                 while line.first is not None:
                     error = make_error(ENOTSOCK, "the socket belongs to the parent process", ForkedSocket)
-                    line.first.finish(FAILED, fault_of(error, self.loop_ref), False)
+                    call = line.first
+                    call.finish(FAILED, fault_of(error, self.loop_ref), False)
 
 
 def _gone():
     return None
+
+
+cdef list _listed(Line line):
+    cdef list calls = []
+    cdef Call call = line.first
+    while call is not None:
+        calls.append(call)
+        call = call.after
+    return calls
 
 
 # --- the socket ------------------------------------------------------------------------------------------------
@@ -230,16 +241,28 @@ cdef class LoopSocket(Socket):
         self._leave()
         SocketBase.close(self, linger)
 
+    @property
+    def _recv_futures(self):
+        """Calls that wait to receive, or for events."""
+        return _listed(self.inbound) + _listed(self.looking)
+
+    @property
+    def _send_futures(self):
+        """Calls that wait to send."""
+        return _listed(self.outbound)
+
     cdef int _end_calls(self) except -1:
         cdef Line line
+        cdef Call call
         cdef Fault end
         for line in (self.inbound, self.outbound, self.looking):
             while line.first is not None:
-                if line.first.late is StopAsyncIteration:
+                call = line.first
+                if call.late is StopAsyncIteration:
                     end = fault_of(StopAsyncIteration(), None)
-                    line.first.finish(FAILED, end, False)
+                    call.finish(FAILED, end, False)
                 else:
-                    line.first.finish(CANCELLED, None, False)
+                    call.finish(CANCELLED, None, False)
         return 0
 
     cdef int _join(self, object loop) except -1:
@@ -343,18 +366,14 @@ cdef class LoopSocket(Socket):
         return 0
 
     cdef int _serve_looking(self) except -1:
-        cdef Call call = self.looking.first
-        cdef list calls = []
+        cdef Call call
         cdef object error = None
         cdef int events = 0
         try:
             events = Socket.get(self, EVENTS)
         except Exception as caught:
             error = caught
-        while call is not None:
-            calls.append(call)
-            call = call.after
-        for call in calls:
+        for call in _listed(self.looking):
             if call.line is None:
                 continue          # one that went on has cancelled it
             if error is not None:

@@ -546,7 +546,7 @@ cdef class PollerBase:
         cdef int64_t left = -1
         cdef sigset_t old
         cdef bint masked
-        cdef int k, nfds, ready
+        cdef int nfds, ready
         cdef list found
         self._prepare()
         found = self._now()

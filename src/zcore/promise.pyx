@@ -322,11 +322,12 @@ cdef class Call(Promise):
                 self.finish(DONE, self.late, True)
 
     cdef int finish(self, int state, object value, bint at_once) except -1:
-        """at_once: by the loop's own callback, with no task running: those who wait go on within this call."""
+        """The caller holds a reference.  at_once: by the loop's own callback, with no task running: those who wait go on within this call."""
         cdef list others = self.callbacks
         fn, context = self.callback, self.context
-        if self.line is not None:
-            self.line.drop(self)
+        cdef Line line = self.line
+        if line is not None:
+            line.drop(self)
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

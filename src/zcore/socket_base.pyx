@@ -119,7 +119,6 @@ cdef class SocketBase:
 
     def __cinit__(self, *args, **kwargs):
         self.s = NULL
-        self.me = NULL
 
     def __init__(self, context, int socket_type=-1, copy_threshold=None):
         cdef SocketBase other

@@ -27,8 +27,8 @@ ROOMS = [
     (
         "waiting and socket",
         (
-            "engine peers traffic watchers waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
-            "border context frame socket_base accounts polling socket direct promise hub aio"
+            "engine peers traffic watchers waiting lease monitor heartbeat sessions epts joining dialling endpoints "
+            "lifecycle border context frame socket_base accounts polling socket direct promise hub aio"
         ),
     ),
     ("proxy", "proxy"),
