@@ -51,7 +51,8 @@ def version(impl: str) -> str:
 
 def lacks(impl: str) -> list[str]:
     """Transports that a build of `impl` may lack and this one does."""
-    return [transport for transport in ("ws",) if not module(impl).has(transport)]
+    asked = ("ws", "udp") if impl == "pyzq" else ("ws",)  # libzmq's has() knows no udp
+    return [transport for transport in asked if not module(impl).has(transport)]
 
 
 def context(impl: str) -> Any:

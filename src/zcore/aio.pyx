@@ -117,7 +117,7 @@ cdef class AsyncSocket(LoopSocket):
             raise
         if (s.signal_open or zq_load32(&s.waiters)) and (s.r.current != NULL or s.r.ready != NULL):
             sock_wake(s)          # a thread may be waiting, too
-        if s.r.dirty != NULL or s.r.resume:
+        if s.r.dirty != NULL or s.r.resumed != NULL:
             sock_settle(s)
         else:
             zq_unlock(&s.lock)

@@ -31,16 +31,13 @@ from .stream cimport stream_opts
 cdef enum:
     # sock.todo: why its task was posted [atomic bits]
     TODO_FLUSH = 1        # queues with bytes the application left for later
-    TODO_BLOCKED = 2      # connections to watch for writability
+    TODO_MIND = 2         # connections in sock.mind: blocked ones, ones that may be read again, slow ones, time to live
     TODO_FAILED = 4       # connections that ended
     TODO_ENDPOINTS = 8    # endpoints to start or to stop
     TODO_LEASE = 16       # the application came back from a long wait: look after the input again
     TODO_CLOSE = 32       # the socket was closed
     TODO_GRAVES = 64      # sessions whose memory may be freed now
-    TODO_RESUME = 128     # input that was paused at the high-water mark may go on
-    TODO_INBOX = 256      # an inproc peer has news for a socket whose application is away
-    TODO_SLOW = 512       # a peer's queue has become full, and the policy limits for how long
-    TODO_BEAT = 1024      # a peer's PING asked for a time to live
+    TODO_INBOX = 128      # an inproc peer has news for a socket whose application is away
 
 cdef enum:
     # sock.lease: who reads
@@ -67,13 +64,14 @@ cdef struct session:      # one stream connection, from accept or connect to its
     session* prev
     session* flush_next   # in sock.flush
     session* failed_next  # in sock.failed
+    session* mind_next    # in sock.mind
     bint in_flush
     bint in_failed
+    bint in_mind
     bint accepted         # by a listener
     bint active           # the handshake is over and the peer attached
     bint in_set           # its descriptor is in sock.set
     bint watch_out        # the reactor is to watch for writability
-    bint resume           # in need of going back into the set
     handle h              # [reactor] handshake, then writability
     timer limit           # [reactor] HANDSHAKE_IVL; after session_leave, LINGER
     timer beat            # [reactor] heartbeats
@@ -150,6 +148,7 @@ cdef struct sock:
     options opt
     routing r
     bint closed           # by the application
+    bint close_seen       # [reactor] TODO_CLOSE has come: the closing thread has done its part
     bint closing_done
     uint32_t fatal        # errno that every further call gets, 0 none
     ept* epts
@@ -171,6 +170,8 @@ cdef struct sock:
     zq_wakefd wake        # made by the first wait
     bint wake_open
     uint32_t wake_raised  # atomic: a signal is on its way
+    uint32_t news         # atomic: counts what waiting threads were woken for
+    void* watches         # the waiting threads (waiting.pxd: watch)
     bint leader           # a thread waits in, or reads the events of, `set`
     zq_mutex watch_lock   # taken last, for the list of members alone
     member* members       # [watch_lock; whether there is any: atomic] who watches from outside
@@ -199,6 +200,8 @@ cdef struct sock:
     uint64_t burst_cost
     session* flush
     session* failed
+    uint32_t full_writes  # writes under way for queues that are full
+    session* mind         # what the reactor is to look at: see TODO_MIND
     session* graves       # freed when no thread is in the set
     bint flush_ticking    # the reactor comes by itself
     uint32_t empty_ticks  # [reactor]

@@ -8,6 +8,7 @@ from .ctx cimport ctx_name, ctx_name_trim, inproc_name
 from .engine cimport EPT_RUNNING, ept, sock
 from .epts cimport ept_free, ept_last, ept_link, ept_listed, ept_unlink
 from .inproc cimport link, link_limits, link_new, link_ref
+from .errno_zmq cimport ENOTSOCK
 from .limits cimport limits
 from .patterns cimport EAGER, ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
 from .peers cimport peer_farewell, peer_greet, peer_make, sock_limits
@@ -184,6 +185,9 @@ cdef int inproc_bind(sock* s, ept* e) noexcept nogil:
     cdef sock* a
     cdef int rc = 0
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        return -ENOTSOCK
     zq_lock(&s.x.lock)
     entry = ctx_name(s.x, e.where.name, e.where.name_n, True)
     if entry == NULL:
@@ -215,6 +219,9 @@ cdef int inproc_connect(sock* s, ept* e) noexcept nogil:
     cdef peer* p
     cdef int rc = -ENOMEM
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        return -ENOTSOCK
     p = peer_make(s, PEER_INPROC)
     if p != NULL:
         p.lnk = link_new()

@@ -13,7 +13,7 @@ from .patterns cimport EAGER, WRAP_GROUP, WRAP_TOPICS
 from .pipe cimport inq_append_frame, inq_bytes, inq_publish, inq_room
 from .pubsub cimport fanout_gone, own_resend
 from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_new, peer_put, routing_dirty, routing_readable,
-                       routing_unname, routing_writable)
+                       routing_resume, routing_unname, routing_writable)
 from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_REQ, TYPE_ROUTER, TYPE_SERVER, TYPE_STREAM, TYPE_XPUB,
                     TYPE_XSUB)
 
@@ -56,8 +56,7 @@ cdef void peer_limits(sock* s, peer* p) noexcept nogil:
         if not policy_blocks(sending.policy) or not over_limit(&sending, p.out.nmsgs, p.out.q.bytes):
             p.out.full = False
         if p.inn.paused and below_half(&receiving, p.inn.nmsgs, inq_bytes(&p.inn)):
-            p.inn.paused = False
-            s.r.resume = True
+            routing_resume(&s.r, p)
     routing_writable(&s.r, p)
 
 

@@ -5,19 +5,23 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from .inproc cimport link_take
-from .limits cimport DROP_MEMORY
+from .inproc cimport link_front, link_take
+from .limits cimport DROP_MEMORY, below_half
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_move, zmsg_release, zmsg_share, zmsg_size)
-from .pipe cimport borrows, inq_peek, inq_pop, part
+from .pipe cimport borrows, inq_bytes, inq_peek, inq_pop, part
 from .ring cimport msgring_at, msgring_count, msgring_pop, msgring_reserve, msgring_slot
-from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_put, peer_put_control, peer_refuse,
-                       peer_room, routing, routing_dirty)
+from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_has_input, peer_put, peer_put_control,
+                       peer_refuse, peer_room, routing, routing_dirty, routing_resume)
 from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked,
-                             fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, subtree_add,
+                             fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, fantree_topics, subtree_add,
                              subtree_has, subtree_match, subtree_remove, subtree_walk)
 from .zmtp cimport (FRAME_HEADER_MAX, GROUP_MAX, TYPE_DISH, TYPE_RADIO, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_3_0,
                     frame_header, group_size, put_group, put_subscribe, subscribe_size)
+
+
+cdef enum:
+    NOTES_MOST = 100000       # subscriptions nobody has received, if that is more than twice the topics there are
 
 
 # --- publishing ------------------------------------------------------------------------------------------
@@ -123,6 +127,9 @@ cdef int _tell_up(routing* r, peer* p, const uint8_t* topic, size_t n, bint canc
     cdef uint8_t* copy
     if r.type != TYPE_XPUB:
         return 0
+    if r.upward_notes >= NOTES_MOST and r.upward_notes >= 2 * fantree_topics(&r.fans):
+        r.upward_lost += 1    # an application that never receives: subscriptions themselves go on working
+        return 0
     if msgring_reserve(&r.upward, 1) < 0:
         return -ENOMEM
     copy = <uint8_t*>malloc(n + 1)
@@ -135,6 +142,8 @@ cdef int _tell_up(routing* r, peer* p, const uint8_t* topic, size_t n, bint canc
     if zmsg_copy_bytes(m, copy, n + 1) < 0:
         m.kind = MK_EMPTY
     free(copy)
+    m.flags = MSG_COMMAND
+    r.upward_notes += 1
     m.routing_id = p.routing_id if p != NULL else 0
     return 0
 
@@ -199,6 +208,18 @@ cdef void _up_part(routing* r, zmsg* m) noexcept nogil:
     slot = msgring_slot(&r.upward)
     zmsg_move(slot, m)
     slot.routing_id = 0
+    r.upward_msgs += not slot.flags & MSG_MORE
+
+
+cdef bint _no_room_up(routing* r, peer* p) noexcept nogil:
+    """XPUB's messages from its subscribers count against RCVHWM together: at the mark they stay with their peer."""
+    if r.type != TYPE_XPUB or r.opt.rcvhwm == 0 or r.upward_msgs < <uint32_t>r.opt.rcvhwm:
+        return False
+    if not p.up_waits:
+        p.up_waits = True
+        p.up_next = r.up_waiting
+        r.up_waiting = p
+    return True
 
 
 cdef bint _is_subscription(routing* r, const uint8_t* data, size_t n, bint first) noexcept nogil:
@@ -210,8 +231,14 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
     cdef zmsg m
     cdef bint credit
     cdef bint first = True
+    cdef uint8_t byte
+    cdef size_t size
     if p.kind == PEER_INPROC:
-        while link_take(p.lnk, p.side, &m, &credit):
+        while link_front(p.lnk, p.side, &byte, &size):
+            if first and not _is_subscription(r, &byte, size, True) and _no_room_up(r, p):
+                return
+            if not link_take(p.lnk, p.side, &m, &credit):
+                return
             if credit:
                 routing_dirty(r, p)
             if r.type == TYPE_RADIO:
@@ -236,6 +263,8 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
             fanout_subscription(r, p, at.data + 1, at.size - 1, at.data[0] == 0)
             inq_pop(&p.inn, &at, False)
         elif r.type == TYPE_XPUB:
+            if first and _no_room_up(r, p):
+                break
             zmsg_init(&m)
             if at.kind == MK_BLOCK:
                 m.kind = MK_BLOCK
@@ -252,6 +281,8 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
             if not at.flags & MSG_MORE:
                 peer_filtered(p)
         first = not at.flags & MSG_MORE
+    if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, inq_bytes(&p.inn)):
+        routing_resume(r, p)
 
 
 cdef int upward_peek(routing* r, part* out) noexcept nogil:
@@ -269,13 +300,25 @@ cdef int upward_peek(routing* r, part* out) noexcept nogil:
 
 cdef void upward_pop(routing* r, part* at, bint take) noexcept nogil:
     cdef zmsg* m = msgring_at(&r.upward, 0)
+    cdef peer* p
     if m.routing_id:
         r.last_fan = m.routing_id
         r.last_fan_set = True
     if take and m.kind >= MK_BLOCK:
         m.kind = MK_EMPTY
+    if m.flags & MSG_COMMAND:
+        r.upward_notes -= 1
+    elif not m.flags & MSG_MORE:
+        r.upward_msgs -= 1
     zmsg_release(m)
     msgring_pop(&r.upward)
+    while r.up_waiting != NULL and r.upward_msgs <= <uint32_t>r.opt.rcvhwm // 2:
+        p = r.up_waiting
+        r.up_waiting = p.up_next
+        p.up_waits = False
+        fanout_take(r, p)
+        if p.gone and not peer_has_input(r, p):
+            routing_dirty(r, p)
 
 
 # --- subscribing -----------------------------------------------------------------------------------------

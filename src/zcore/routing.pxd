@@ -55,6 +55,10 @@ cdef struct peer:
     peer* ready_next
     peer* ready_prev
     peer* dirty_next
+    bint up_waits         # in routing.up_waiting
+    peer* up_next
+    bint resuming         # in routing.resumed
+    peer* resume_next
     outq out
     inq inn
     conn* c               # stream: the connection, NULL while there is none
@@ -91,7 +95,7 @@ cdef struct routing:
     uint32_t slots_used
     uint32_t* free_slots
     uint32_t nfree
-    bint resume           # some peer's paused input may go on
+    peer* resumed         # stream peers whose paused input may go on
     # peers whose queues changed in this call
     peer* dirty
     # the part of an inproc message that is being looked at
@@ -110,7 +114,11 @@ cdef struct routing:
     # subscriptions
     subtree own           # SUB, XSUB: topics; DISH: groups
     fantree fans          # PUB, XPUB, RADIO: who wants what
-    msgring upward        # XPUB: what waits to be received
+    msgring upward        # XPUB: what waits to be received: subscriptions (MSG_COMMAND), and parts of messages
+    uint32_t upward_msgs  # whole messages in it; at RCVHWM they stay where they are
+    uint32_t upward_notes # subscriptions in it; beyond a bound the newest are left out, and counted
+    uint64_t upward_lost
+    peer* up_waiting      # peers whose messages stay where they are
     uint32_t last_fan     # XPUB_MANUAL: serial of the peer whose subscription was received last
     bint last_fan_set
     uint8_t group[256]    # DISH: of the message being received
@@ -136,6 +144,7 @@ cdef void routing_writable(routing* r, peer* p) noexcept nogil    # it may take 
 cdef peer* routing_choose(routing* r) noexcept nogil               # round robin: who gets the next message; NULL: none can
 cdef void routing_chosen(routing* r) noexcept nogil                # it got it: the turn passes on
 cdef void routing_dirty(routing* r, peer* p) noexcept nogil       # its queue changed
+cdef void routing_resume(routing* r, peer* p) noexcept nogil      # its input has sunk below half of the mark
 
 cdef peer* routing_find(routing* r, const uint8_t* id, size_t n) noexcept nogil
 cdef int routing_name(routing* r, peer* p, const uint8_t* id, size_t n) noexcept nogil   # -EEXIST: taken

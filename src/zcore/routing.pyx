@@ -176,6 +176,18 @@ cdef void routing_remove(routing* r, peer* p) noexcept nogil:
             at = &at[0].dirty_next
         at[0] = p.dirty_next
         p.dirty = False
+    if p.up_waits:
+        at = &r.up_waiting
+        while at[0] != p:
+            at = &at[0].up_next
+        at[0] = p.up_next
+        p.up_waits = False
+    if p.resuming:
+        at = &r.resumed
+        while at[0] != p:
+            at = &at[0].resume_next
+        at[0] = p.resume_next
+        p.resuming = False
     if r.held_from == p:
         zmsg_release(&r.held)
         r.holding = False
@@ -257,6 +269,14 @@ cdef void routing_dirty(routing* r, peer* p) noexcept nogil:
         p.dirty = True
         p.dirty_next = r.dirty
         r.dirty = p
+
+
+cdef void routing_resume(routing* r, peer* p) noexcept nogil:
+    p.inn.paused = False
+    if not p.resuming:
+        p.resuming = True
+        p.resume_next = r.resumed
+        r.resumed = p
 
 
 # --- identities ------------------------------------------------------------------------------------------
@@ -436,8 +456,7 @@ cdef void peer_pop(routing* r, peer* p, part* at, bint take) noexcept nogil:
     if p.kind == PEER_STREAM:
         inq_pop(&p.inn, at, take)
         if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, inq_bytes(&p.inn)):
-            p.inn.paused = False
-            r.resume = True
+            routing_resume(r, p)
         return
     if take and r.held.kind >= MK_BLOCK:
         r.held.kind = MK_EMPTY

@@ -6,7 +6,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen, strncpy
 
 from .buffer cimport READ_ROOM
-from .connection cimport WIRE_RAW, conn_free, conn_init, conn_pending, conn_start_traffic
+from .connection cimport READ_BUDGET, WIRE_RAW, conn_free, conn_init, conn_pending, conn_start_traffic
+from .descriptors cimport fd_close
 from .endpoint cimport TRANSPORT_TCP
 from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, ept, session, sock
 from .handshake cimport handshake_init, handshake_input, handshake_output, handshake_sent, handshake_trim
@@ -29,7 +30,7 @@ from .reactor cimport (POLL_ERR, POLL_HUP, POLL_IN, POLL_ONESHOT, POLL_OUT, hand
 from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty, routing_find, routing_name,
                        routing_name_generated, routing_remove, routing_unname, routing_writable)
 from .stream cimport peer_facts
-from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_settle,
+from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_read, traffic_settle,
                        traffic_write, wakes, wakes_run)
 from .watchers cimport sock_open_set
 from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, announces_identity,
@@ -40,9 +41,6 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t send(int fd, const void* buf, size_t n, int flags)
     int shutdown(int fd, int how)
     int MSG_DONTWAIT, SHUT_WR
-
-cdef extern from "<unistd.h>" nogil:
-    int close(int fd)
 
 cdef extern from *:
     """
@@ -64,7 +62,7 @@ cdef void _release(session* n) noexcept nogil:
     for _k in range(64):
         if recv(n.c.fd, scrap, sizeof(scrap), MSG_DONTWAIT) <= 0:
             break
-    close(n.c.fd)
+    fd_close(n.c.fd)
     conn_free(&n.c)
     free(n.early)
     free(n.self_meta)
@@ -180,12 +178,34 @@ cdef void _on_handle(handle* h, int revents) noexcept nogil:
     if not n.active:
         _hs_step(n, revents)
         return
-    # writability
+    if s.set.fd < 0 and n.in_set and revents & ~POLL_OUT:
+        _read_here(n)
+    if n.c.blocked and (s.set.fd >= 0 or revents & POLL_OUT):
+        zq_lock(&s.lock)
+        n.c.blocked = False
+        n.watch_out = False
+        _drain(n)
+        zq_unlock(&s.lock)
+    if s.set.fd < 0 and not n.c.closing:
+        _watch_both(n)
+
+
+cdef void _read_here(session* n) noexcept nogil:
+    """Where a set has no descriptor of its own, each connection is watched, and read, by itself."""
+    cdef sock* s = n.s
+    cdef wakes w
+    w.n = 0
     zq_lock(&s.lock)
-    n.c.blocked = False
-    n.watch_out = False
-    _drain(n)
+    traffic_read(s, n, READ_BUDGET)
+    traffic_settle(s, &w)
+    if sock_wants_wake(s):
+        sock_wake(s)
     zq_unlock(&s.lock)
+    wakes_run(&w)
+
+
+cdef void _watch_both(session* n) noexcept nogil:
+    handle_set(n.s.rx, &n.h, (POLL_IN if n.in_set else 0) | (POLL_OUT if n.c.blocked else 0))
 
 
 cdef void _drain(session* n) noexcept nogil:
@@ -206,7 +226,10 @@ cdef void _drain(session* n) noexcept nogil:
 cdef void session_watch(session* n) noexcept nogil:
     if n.watch_out and not n.c.closing:
         n.watch_out = False
-        handle_set(n.s.rx, &n.h, POLL_OUT | POLL_ONESHOT)
+        if n.s.set.fd < 0:
+            _watch_both(n)
+        else:
+            handle_set(n.s.rx, &n.h, POLL_OUT | POLL_ONESHOT)
 
 
 cdef void _on_limit(timer* t, int64_t now) noexcept nogil:
@@ -227,7 +250,7 @@ cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint acc
     cdef int rc = 0
     cdef int64_t limit
     if n == NULL:
-        close(fd)
+        fd_close(fd)
         return -ENOMEM
     conn_init(&n.c, fd)
     n.s = s
@@ -350,7 +373,7 @@ cdef int _into_set(sock* s, session* n) noexcept nogil:
     rc = sock_open_set(s)
     if rc < 0:
         return rc
-    rc = poller_add(&s.set, n.c.fd, POLL_IN, n)
+    rc = 0 if s.set.fd < 0 else poller_add(&s.set, n.c.fd, POLL_IN, n)
     if rc == 0:
         n.in_set = True
     return rc
@@ -443,7 +466,7 @@ cdef void _attach(session* n) noexcept nogil:
     zq_lock(&s.lock)
     rc = _attach_locked(n)
     if rc == 0:
-        handle_set(s.rx, &n.h, 0)
+        handle_set(s.rx, &n.h, POLL_IN if s.set.fd < 0 and n.in_set else 0)
         free(n.early)
         n.early = NULL
         lease_start(s)
@@ -480,8 +503,12 @@ cdef void session_leave(session* n, int64_t due) noexcept nogil:
 
 
 cdef void session_resume(session* n) noexcept nogil:
-    if (n.active and not n.in_set and not n.c.closing and not n.p.inn.paused
-            and poller_add(&n.s.set, n.c.fd, POLL_IN, n) == 0):
+    if not n.active or n.in_set or n.c.closing or n.p.inn.paused:
+        return
+    if n.s.set.fd < 0:
+        n.in_set = True
+        _watch_both(n)
+    elif poller_add(&n.s.set, n.c.fd, POLL_IN, n) == 0:
         n.in_set = True
 
 
@@ -523,6 +550,12 @@ cdef bint session_close(session* n) noexcept nogil:
             at = &at[0].flush_next
         at[0] = n.flush_next
         n.in_flush = False
+    if n.in_mind:
+        at = &s.mind
+        while at[0] != n:
+            at = &at[0].mind_next
+        at[0] = n.mind_next
+        n.in_mind = False
     if n.prev != NULL:
         n.prev.next = n.next
     else:

@@ -2,20 +2,20 @@
 
 from .errno_zmq cimport ECANCELED
 from libc.errno cimport ECONNABORTED
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
 from .connection cimport (WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read, conn_read_begin,
                           conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_SLOW, member, session, sock, watcher
+from .engine cimport TODO_FAILED, TODO_FLUSH, TODO_MIND, member, session, sock, watcher
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
-from .patterns cimport EAGER, WRAP_REQ, route_peek
+from .patterns cimport DROPS, EAGER, WRAP_REQ, route_peek
 from .peers cimport peer_farewell
 from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, part
-from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy,
-                        zq_or32, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32,
+from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy, zq_now_ns,
+                        zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32,
                         zq_xchgp)
 from .poller cimport poller_close, poller_del
 from .pubsub cimport fanout_group, fanout_subscription, fanout_take
@@ -29,6 +29,8 @@ cdef enum:
     GATHER_FULL = 65536       # bytes that are written without waiting for more
     GATHER_US = 50            # longest wait for company of one connection
     BURST_US = 200            # and of all of a socket's, when one message goes to many
+    WRITE_SPIN = 5000
+    WRITE_PATIENCE = 2000000  # ns that a send which may drop waits for writes of full queues to come back
     TELL_MAX = 16
 
 
@@ -67,6 +69,24 @@ cdef void sock_post(sock* s, uint32_t bits) noexcept nogil:
         reactor_post(s.rx, &s.job)
 
 
+cdef void traffic_mind(sock* s, session* n) noexcept nogil:
+    if not n.in_mind:
+        n.in_mind = True
+        n.mind_next = s.mind
+        s.mind = n
+    sock_post(s, TODO_MIND)
+
+
+cdef void traffic_resume(sock* s) noexcept nogil:
+    cdef peer* p
+    while s.r.resumed != NULL:
+        p = s.r.resumed
+        s.r.resumed = p.resume_next
+        p.resuming = False
+        if p.c != NULL:
+            traffic_mind(s, <session*>p.c)
+
+
 cdef bint sock_wants_wake(sock* s) noexcept nogil:
     return zq_load32(&s.waiters) != 0 or s.signal_open or zq_loadp(<void**>&s.members) != NULL
 
@@ -103,8 +123,10 @@ cdef void sock_tell(sock* s, member* but) noexcept nogil:
 
 
 cdef void sock_wake(sock* s) noexcept nogil:
-    if zq_load32(&s.waiters) and s.wake_open and zq_xchg32(&s.wake_raised, 1) == 0:
-        zq_wakefd_signal(&s.wake)
+    if zq_load32(&s.waiters) and s.wake_open:
+        zq_add32(&s.news, 1)
+        if zq_xchg32(&s.wake_raised, 1) == 0:
+            zq_wakefd_signal(&s.wake)
     if s.signal_open and zq_xchg32(&s.signal_raised, 1) == 0:
         zq_wakefd_signal(&s.signal)
     sock_tell(s, NULL)
@@ -229,7 +251,7 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
             rc = -71      # EPROTO: a malformed command ends the connection, behind what came before it
             continue
         if kind == COMMAND_PING and n.c.peer_ttl:
-            sock_post(s, TODO_BEAT)
+            traffic_mind(s, n)
         if s.row.traits & EAGER:
             if kind == COMMAND_SUBSCRIBE or kind == COMMAND_CANCEL:
                 if s.type != TYPE_RADIO:
@@ -291,18 +313,39 @@ cdef void _leave(sock* s, session* n) noexcept nogil:
         sock_post(s, TODO_FLUSH)
 
 
+cdef void traffic_before_send(sock* s) noexcept nogil:
+    cdef int64_t start, now
+    if s.full_writes and s.row.traits & DROPS:
+        # The kernel may have taken what fills the queue, and the writer have no turn yet to say so: a message dropped
+        # now would be lost to a peer that keeps up.  A write does not block, but whoever it woke may have got the
+        # writer's own CPU: that is us, perhaps.  So this sleeps after a moment.
+        start = now = zq_now_ns()
+        while s.full_writes and now - start < WRITE_PATIENCE:
+            zq_unlock(&s.lock)
+            if now - start < WRITE_SPIN:
+                zq_pause()
+            else:
+                zq_sleep_ns(WRITE_SPIN)
+            zq_lock(&s.lock)
+            now = zq_now_ns()
+    traffic_inbox(s)
+
+
 cdef int traffic_write(sock* s, session* n) noexcept nogil:
     cdef int rc
     cdef bint was_full
     cdef uint64_t start
     if n.c.out_busy or n.c.blocked or not n.active or not conn_write_begin(&n.c, &n.p.out):
         return WRITE_IDLE
+    was_full = n.p.out.full
+    s.full_writes += was_full
     zq_unlock(&s.lock)
     start = zq_ticks()
     conn_write_run(&n.c)
     zq_lock(&s.lock)
     n.c.last_write = zq_ticks()
     n.c.gather = _gather_time(n.c.last_write - start, GATHER_US)
+    s.full_writes -= was_full
     was_full = n.p.out.full
     rc = conn_write_end(&n.c, &n.p.out)
     if was_full and not n.p.out.full:
@@ -312,7 +355,7 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
     if rc == WRITE_FULL:
         n.c.blocked = True
         n.watch_out = True
-        sock_post(s, TODO_BLOCKED)
+        traffic_mind(s, n)
     elif rc < 0:
         session_failed(s, n, rc)
     if n.p.out.nmsgs == 0:
@@ -359,6 +402,7 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
     cdef int rc
     cdef uint64_t start = 0
     cdef uint64_t now
+    traffic_resume(s)
     while s.r.dirty != NULL:
         p = s.r.dirty
         s.r.dirty = p.dirty_next
@@ -383,7 +427,7 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             continue
         if p.out.behind == BEHIND_MET:
             p.out.behind = BEHIND_TOLD
-            sock_post(s, TODO_SLOW)
+            traffic_mind(s, n)
         if n.c.blocked:
             continue
         if p.out.q.unsent < GATHER_FULL:

@@ -68,6 +68,7 @@ def test_req_survives_a_restart(world, remote):
     """The question asked while nobody is there is answered by the server that comes back."""
     port = free_port()
     req = world.socket(zmq.REQ, RECONNECT_IVL=10, REQ_RELAXED=1, REQ_CORRELATE=1)
+    watch = Watch(req)
     req.connect(f"tcp://127.0.0.1:{port}")
     for life in range(3):
         server = remote()
@@ -78,6 +79,8 @@ def test_req_survives_a_restart(world, remote):
         )
         assert req.recv() == b"answer to question %d" % life
         server.kill()
+        watch.wait(zmq.EVENT_DISCONNECTED)  # what is sent before may go into a connection that is none any more
+    watch.close()
 
 
 def test_queue_survives_the_connection(world):
@@ -370,7 +373,9 @@ def test_server_forgets_a_client_whose_line_was_cut(world):
         client.connect(relay.endpoint)
         client.send(b"one")
         first = server.recv(copy=False).routing_id
-        relay.cut()
+        with Watch(client) as watch:
+            relay.cut()
+            watch.wait(zmq.EVENT_DISCONNECTED)
         assert server.recv() == b"gone"
         client.send(b"two")
         frame = server.recv(copy=False)

@@ -13,7 +13,7 @@ CORE = ROOT / "src" / "zcore"
 PYTHON = ROOT / "src" / "pyzq"
 
 ROOMS = [
-    ("platform", "platform errors errno_zmq"),
+    ("platform", "platform descriptors errors errno_zmq"),
     ("message", "message tracker ring buffer limits keeper"),
     ("zmtp", "zmtp mechanism handshake codec codec_events plain curve null"),
     ("endpoint and options", "endpoint address options option_table option_values option_text"),
