@@ -10,8 +10,8 @@
             async for request in socket:
                 await socket.send(request)
 
-What can be done at once is done within the call: awaiting it does not go through the loop. After 256 such calls, or 1 ms,
-the next one lets the loop turn. A call that is cancelled takes no message with it.
+What can be done at once is done within the call: awaiting it does not go through the loop. After 256 such calls, or
+1 ms, the next one lets the loop turn. A call that is cancelled takes no message with it.
 
 Needs a loop that can watch descriptors (`loop.add_reader`), as every loop on Linux and macOS can, uvloop's too.
 """
@@ -26,7 +26,6 @@ from pyzq import poll as _poll
 from pyzq import socket as _socket
 from pyzq._future import _warn_io_loop, _watches
 from zcore.aio import AsyncSocket
-from zcore.errors import ZMQError
 from zcore.promise import done, failed
 from zcore.socket import Socket as _CoreSocket
 
@@ -47,8 +46,8 @@ class ProactorSelectorThreadWarning(RuntimeWarning):
 class Socket(AsyncSocket, _socket.Socket):
     """A socket for asyncio. See `pyzq.Socket`; `send`, `recv`, their variants and `poll` return futures.
 
-    It belongs to the loop in which a call has to wait. It may move to another one; as long as calls wait in a loop that is
-    running, waiting in another one raises RuntimeError. Threads may use it at the same time through `Socket.shadow`.
+    It belongs to the loop in which a call has to wait. It may move to another one; as long as calls wait in a loop that
+    is running, waiting in another one raises RuntimeError. Threads may use it at the same time through `Socket.shadow`.
     """
 
     _repr_cls = "zmq.asyncio.Socket"

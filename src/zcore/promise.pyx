@@ -378,3 +378,13 @@ def done(value):
 def failed(error):
     """A future that has failed already."""
     return promise_failed(error)
+
+
+def turn_due():
+    """Counts one call that did not have to wait; True when it is time to let the loop turn."""
+    return budget_spent()
+
+
+def turned():
+    """The loop has turned."""
+    budget_renew(False)

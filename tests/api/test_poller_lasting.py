@@ -186,7 +186,7 @@ def test_terminated_while_it_is_polled(world):
 
 @ours_only
 def test_sockets_that_close_give_their_descriptors_back(world):
-    def one_round():
+    def one_round(poller):
         push, pull = world.pair(zmq.PUSH, zmq.PULL)
         poller.register(pull, IN)
         push.send(b"x")
@@ -197,10 +197,10 @@ def test_sockets_that_close_give_their_descriptors_back(world):
         # The Poller has not been polled since; it knows of no socket all the same.
 
     poller = zmq.Poller()
-    one_round()
+    one_round(poller)
     before = len(descriptors())
     for _ in range(5):
-        one_round()
+        one_round(poller)
     wait_for(lambda: len(descriptors()) <= before, "the descriptors")
     assert polled(poller) == []
     del poller

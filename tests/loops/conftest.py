@@ -77,4 +77,3 @@ def outside(context):
         return made
 
     return outside
-
