@@ -35,30 +35,23 @@ EVENTS, RCVTIMEO, SNDTIMEO = SocketOption.EVENTS, SocketOption.RCVTIMEO, SocketO
 
 
 class _Scheduler:
-    """What is asked of a library; each of `pyzq.trio` and `pyzq.anyio` has one."""
+    """What is asked of a library; `pyzq.trio` and `pyzq.anyio` each have one.
 
-    def line(self) -> Any:
-        """A lock that is handed on first come, first served."""
-        raise TypeError
+    Attributes:
+        line: makes a lock that is handed on first come, first served.
+        checkpoint_if_cancelled, checkpoint: coroutines; the second lets others run.
+        wait_readable, wait_writable: coroutines, of a descriptor.
+        move_on_after: a context manager that gives its block so many seconds.
+        tasks: makes an asynchronous context manager whose block ends with the tasks started in it.
+    """
 
-    async def checkpoint_if_cancelled(self) -> None:
-        raise TypeError
-
-    async def checkpoint(self) -> None:
-        raise TypeError
-
-    async def wait_readable(self, fd: int) -> None:
-        raise TypeError
-
-    async def wait_writable(self, fd: int) -> None:
-        raise TypeError
-
-    def move_on_after(self, seconds: float) -> Any:
-        raise TypeError
-
-    def tasks(self) -> Any:
-        """A block that ends with the tasks started in it."""
-        raise TypeError
+    line: Callable[[], Any]
+    checkpoint_if_cancelled: Callable[[], Any]
+    checkpoint: Callable[[], Any]
+    wait_readable: Callable[[int], Any]
+    wait_writable: Callable[[int], Any]
+    move_on_after: Callable[[float], Any]
+    tasks: Callable[[], Any]
 
 
 class _Side:

@@ -1,5 +1,7 @@
 """Sockets of an event loop: one reader per loop, for all of its sockets."""
 
+from libc.stdint cimport uint64_t
+
 from .engine cimport watcher
 from .promise cimport Call, Desk, Line, Promise
 from .socket cimport Socket
@@ -22,6 +24,7 @@ cdef class Hub(Desk):
 
     cdef int again(self) except -1      # have the loop call soon
     cdef int serve(self) except -1
+    cdef int settle(self) except -1
     cdef int flush(self) except -1
     cdef int left(self, LoopSocket socket) except -1
     cdef int end(self) except -1
@@ -34,12 +37,13 @@ cdef class LoopSocket(Socket):
     cdef Line outbound
     cdef Line looking                   # polls
     cdef bint unflushed                 # in hub.unflushed
+    cdef uint64_t read_at               # ticks: when the kernel last had no more for us
 
     cdef object _attempt(self, Call call, int* rc)      # do it if it can be done without waiting; rc: whether it was
     cdef Promise _pend(self, Call call, Line line, int timeout_ms)
     cdef int _join(self, object loop) except -1
     cdef int _leave(self) except -1
     cdef int _end_calls(self) except -1
-    cdef int _serve(self) except -1
+    cdef int _serve(self) except -1                     # these return how many calls they completed
     cdef int _serve_line(self, Line line) except -1
     cdef int _serve_looking(self) except -1

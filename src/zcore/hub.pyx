@@ -1,19 +1,24 @@
 """A loop's hub and the sockets that wait in it; see hub.pxd."""
 
 import asyncio
+from sys import version_info
 from weakref import WeakValueDictionary, ref
 
 cimport cython
+from libc.stdint cimport uint64_t
 
 from .border cimport fail, lock_py
-from .engine cimport member, sock
+from .engine cimport member, session, sock
 from .errno_zmq cimport ENOTSOCK
-from .platform cimport generation_word, zq_unlock, zq_xchg32
+from .patterns cimport route_peek
+from .pipe cimport part
+from .platform cimport generation_word, ticks_per_us, zq_ticks, zq_unlock, zq_xchg32
 from .promise cimport (CANCELLED, DONE, FAILED, Call, Desk, Fault, Line, Promise, budget_renew, budget_spent, fault_of,
                        loop_here, loop_running)
 from .socket cimport Socket
 from .socket_base cimport SocketBase, sock_settle
-from .traffic cimport traffic_flush_now
+from .traffic cimport traffic_flush_now, traffic_inbox
+from .waiting cimport wait_progress
 from .watchers cimport (member_join, member_leave, member_remind, member_unwatch, member_watch, watcher_collect,
                         watcher_end, watcher_fd, watcher_has_news, watcher_new, watcher_next, watcher_sleep)
 
@@ -22,9 +27,14 @@ from zcore.errors import ForkedSocket, make_error
 cdef enum:
     IN = 1
     EVENTS = 15               # the option
+    READ = 65536              # bytes that are read with the GIL held
+    MOMENT_US = 10            # for so long the kernel is not asked again after it had no more
 
 cdef object _hubs = WeakValueDictionary()      # id of a loop -> Hub
-cdef object _current_task = asyncio.current_task
+# Which task runs in a loop; a dict's method where the function is not in C yet.
+cdef object _current_task = (
+    asyncio.tasks._current_tasks.get if version_info < (3, 12) else asyncio.current_task
+)
 
 
 # --- the loop ------------------------------------------------------------------------------------------------
@@ -87,13 +97,30 @@ cdef class Hub(Desk):
         if self.w.set.generation != generation_word()[0]:
             self._forked()
             return
-        if _current_task() is not None:
+        if _current_task(loop_running()) is not None:
             # A loop run by a task of itself; whoever waits here must be able to run.
             self.again()
             return
-        zq_xchg32(&self.w.asleep, 0)
         budget_renew(False)
+        if zq_xchg32(&self.w.asleep, 0) and len(self.sockets) == 1 and self.waiting:
+            # Nothing was signalled, so it is input; and there is no need to ask the kernel whose.
+            for one in self.waiting.values():
+                if (<LoopSocket>one)._serve():
+                    self.settle()
+                    return
+                break
         self.serve()
+
+    cdef int settle(self) except -1:
+        """The end of a turn."""
+        if self.w == NULL:
+            return 0
+        if self.unflushed:
+            self.flush()
+        watcher_sleep(self.w)
+        if watcher_has_news(self.w):
+            self.again()
+        return 0
 
     cdef int serve(self) except -1:
         cdef member* m
@@ -119,12 +146,7 @@ cdef class Hub(Desk):
                 k += 1
                 if one.me != NULL:
                     member_remind(one.me)
-            if self.w != NULL:
-                if self.unflushed:
-                    self.flush()
-                watcher_sleep(self.w)
-                if watcher_has_news(self.w):
-                    self.again()
+            self.settle()
         return 0
 
     cdef int flush(self) except -1:
@@ -326,16 +348,17 @@ cdef class LoopSocket(Socket):
     cdef int _serve(self) except -1:
         cdef member* m = self.me
         cdef bint fired
+        cdef int count = 0
         if m == NULL:
             return 0
         fired = m.fired
         m.fired = False
         if self.looking.first is not None:
-            self._serve_looking()
-        self._serve_line(self.inbound)
-        self._serve_line(self.outbound)
+            count += self._serve_looking()
+        count += self._serve_line(self.inbound)
+        count += self._serve_line(self.outbound)
         if self.me == NULL:
-            return 0
+            return count
         if self.s.closed:
             self._leave()
         elif fired and (self.inbound.first is None and self.looking.first is None or self.s.reader_is_reactor):
@@ -343,32 +366,36 @@ cdef class LoopSocket(Socket):
             lock_py(&self.s.lock)
             member_unwatch(self.me)
             zq_unlock(&self.s.lock)
-        return 0
+        return count
 
     cdef int _serve_line(self, Line line) except -1:
         cdef Call call
         cdef int rc = 0
+        cdef int count = 0
         while line.first is not None:
             if budget_spent():
                 if self.me != NULL:
                     member_remind(self.me)
                     self.hub.again()
-                return 0
+                return count
             call = line.first
             try:
                 value = self._attempt(call, &rc)
             except Exception as error:
                 call.finish(FAILED, fault_of(error, call.desk.loop_ref), True)
+                count += 1
                 continue
             if not rc:
-                return 0
+                return count
             call.finish(DONE, value, True)
-        return 0
+            count += 1
+        return count
 
     cdef int _serve_looking(self) except -1:
         cdef Call call
         cdef object error = None
         cdef int events = 0
+        cdef int count = 0
         try:
             events = Socket.get(self, EVENTS)
         except Exception as caught:
@@ -380,8 +407,32 @@ cdef class LoopSocket(Socket):
                 call.finish(FAILED, fault_of(error, call.desk.loop_ref), True)
             elif events & call.mask:
                 call.finish(DONE, events & call.mask, True)
-        return 0
+            else:
+                continue
+            count += 1
+        return count
+
+    cdef int _look(self, part* p) noexcept:
+        """[lock; let go of while it reads] As `Socket._look`, but does not ask the kernel twice in a moment: what has come
+        meanwhile ends the wait that follows."""
+        cdef sock* s = self.s
+        cdef session* only
+        cdef uint64_t before = 0
+        cdef int rc
+        s.touch += 1
+        traffic_inbox(s)
+        rc = route_peek(&s.r, p)
+        if rc or s.nactive == 0 or zq_ticks() - self.read_at < MOMENT_US * ticks_per_us():
+            return rc
+        only = s.only
+        if only != NULL:
+            before = only.p.inn.rx_bytes
+        wait_progress(s, READ, self.me)
+        if only == NULL or s.only != only or only.p.inn.rx_bytes - before < READ // 2:
+            self.read_at = zq_ticks()
+        return route_peek(&s.r, p)
 
     cdef object _attempt(self, Call call, int* rc):
-        """Do it if it can be done without waiting; rc: whether it was."""
-        raise NotImplementedError
+        """A call of a kind that this class does not know never comes to be done."""
+        rc[0] = 0
+        return None
