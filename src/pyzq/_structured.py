@@ -108,7 +108,7 @@ class _StructuredSocket(Socket):
         receive = _core.Socket.recv_multipart
         return await self._do(POLLIN, flags, lambda: receive(self, flags | DONTWAIT, copy, track))
 
-    async def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]
+    async def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:  # type: ignore[override]
         """Receive one part into a buffer. See `Socket.recv_into`."""
         receive = _core.Socket.recv_into
         return await self._do(POLLIN, flags, lambda: receive(self, buffer, nbytes=nbytes, flags=flags | DONTWAIT))
@@ -196,7 +196,9 @@ class _StructuredSocket(Socket):
 
     # what is made of the received
 
-    async def send_serialized(self, msg: Any, serialize: Any, flags: int = 0, copy: bool = True, **kwargs: Any) -> Any:
+    async def send_serialized(  # type: ignore[override]
+        self, msg: Any, serialize: Any, flags: int = 0, copy: bool = True, **kwargs: Any
+    ) -> Any:
         """See `Socket.send_serialized`."""
         return await self.send_multipart(serialize(msg), flags, copy, **kwargs)
 
@@ -206,7 +208,7 @@ class _StructuredSocket(Socket):
         """See `Socket.recv_serialized`."""
         return deserialize(await self.recv_multipart(flags, copy))
 
-    async def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> str:  # type: ignore[override]
+    async def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Any:  # type: ignore[override]
         """See `Socket.recv_string`."""
         return (await self.recv(flags)).decode(encoding)
 

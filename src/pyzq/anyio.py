@@ -23,10 +23,6 @@ import anyio.lowlevel
 from pyzq import context as _context
 from pyzq._structured import _Scheduler, _StructuredPoller, _StructuredSocket
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 
 class _Line:
     """An anyio lock, made in the loop that first needs it."""
@@ -75,7 +71,7 @@ class Context(_context.Context[Socket]):
     _socket_class = Socket
     _repr_cls = "pyzq.anyio.Context"
     # Not shared with pyzq.Context, whose sockets are of another kind.
-    _instance: Any = None
+    _instance = None
 
 
 __all__ = ["Context", "Poller", "Socket"]

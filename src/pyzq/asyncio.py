@@ -104,7 +104,7 @@ class Poller(_poll.Poller):
 
     _socket_class = Socket
 
-    def poll(self, timeout: float | None = -1) -> Any:  # type: ignore[override]
+    def poll(self, timeout: float | None = -1) -> Any:
         """Wait until something is ready. See `Poller.poll`; returns a future of the result.
 
         Args:

@@ -22,10 +22,6 @@ import trio
 from pyzq import context as _context
 from pyzq._structured import _Scheduler, _StructuredPoller, _StructuredSocket
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 
 class _Trio(_Scheduler):
     line = staticmethod(trio.StrictFIFOLock)
@@ -60,7 +56,7 @@ class Context(_context.Context[Socket]):
     _socket_class = Socket
     _repr_cls = "pyzq.trio.Context"
     # Not shared with pyzq.Context, whose sockets are of another kind.
-    _instance: Any = None
+    _instance = None
 
 
 __all__ = ["Context", "Poller", "Socket"]
