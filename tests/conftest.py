@@ -112,7 +112,9 @@ def books(request, watchdog):
     from support.leaks import Baseline
 
     baseline = Baseline()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     yield
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == blocked  # no call leaves signals blocked
     if not getattr(request.node, "failed", False):  # what a failed test holds stays in its traceback
         baseline.check()
 

@@ -146,6 +146,7 @@ cdef int _read_raw(conn* c, inq* i) noexcept nogil:
     cdef uint8_t* dst
     cdef size_t room = inq_space(i, &dst)
     cdef ssize_t got
+    cdef int rc
     if room <= FRAME_HEADER_MAX:
         return 1
     got = _recv(c.fd, dst + FRAME_HEADER_MAX, room - FRAME_HEADER_MAX)
@@ -154,8 +155,8 @@ cdef int _read_raw(conn* c, inq* i) noexcept nogil:
     # the long form of a frame header, whatever the size: the bytes stand behind it already
     dst[0] = FRAME_LONG
     put_be64(dst + 1, <uint64_t>got)
-    inq_got(i, <size_t>got + FRAME_HEADER_MAX)
-    return 1
+    rc = inq_got(i, <size_t>got + FRAME_HEADER_MAX)
+    return rc if rc < 0 else 1
 
 
 cdef int conn_read_begin(conn* c, inq* i) noexcept nogil:

@@ -145,8 +145,10 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
 
 
 cdef bint _connected_already(sock* s, ept* e) noexcept nogil:
-    """DEALER, SUB, PUB and REQ connect once to an endpoint; a second time does nothing."""
+    """DEALER, SUB, PUB and REQ connect once to an endpoint of the network; a second time does nothing."""
     cdef ept* other = s.epts
+    if e.where.transport == TRANSPORT_INPROC:
+        return False
     if s.type != TYPE_DEALER and s.type != TYPE_SUB and s.type != TYPE_PUB and s.type != TYPE_REQ:
         return False
     while other != NULL:
@@ -239,6 +241,14 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
 
 
 cdef int endpoint_leave(sock* s, const char* text, size_t n, bint bound, char* why) noexcept nogil:
+    cdef int rc = _leave_one(s, text, n, bound, why)
+    # What was connected several times is disconnected at once.
+    while rc == 0 and not bound and _leave_one(s, text, n, bound, why) == 0:
+        pass
+    return rc
+
+
+cdef int _leave_one(sock* s, const char* text, size_t n, bint bound, char* why) noexcept nogil:
     cdef endpoint where
     cdef ept* e
     cdef char[768] printed
@@ -287,7 +297,7 @@ cdef int endpoint_leave(sock* s, const char* text, size_t n, bint bound, char* w
         zq_unlock(&s.lock)
         return 0
     e.state = EPT_STOPPING
-    ept_unlink(s, e)
+    ept_unlink(s, e)          # from here nobody else finds it
     zq_unlock(&s.lock)
     inproc_forget(s, e)
     if not bound:

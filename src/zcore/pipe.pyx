@@ -377,6 +377,8 @@ cdef int inq_got(inq* i, size_t n) noexcept nogil:
             if fh.flags & MSG_COMMAND and fh.size > BIG_FRAME:
                 return -EPROTO
             return 0
+        if i.b.cap - i.b.walk < REF_RECORD:
+            return 0          # the record that will stand here is longer than the header: the next turn makes room
         have -= h
         cap = BIG_FIRST if have * 2 < BIG_FIRST else have * 2
         if cap > fh.size:
@@ -404,6 +406,8 @@ cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) 
     cdef uint8_t* p
     cdef size_t cap
     cdef block* b
+    if i.big != NULL or i.b.walk != i.b.tail:
+        return -EAGAIN        # within a frame
     if i.max_size >= 0 and n > <size_t>i.max_size:
         return -EMSGSIZE
     if n >= BIG_FRAME:

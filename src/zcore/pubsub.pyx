@@ -6,16 +6,16 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from .inproc cimport link_front, link_take
-from .limits cimport DROP_MEMORY, below_half
+from .limits cimport DROP_MEMORY
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_move, zmsg_release, zmsg_share, zmsg_size)
-from .pipe cimport borrows, inq_bytes, inq_peek, inq_pop, part
+from .pipe cimport borrows, inq_peek, part
 from .ring cimport msgring_at, msgring_count, msgring_pop, msgring_reserve, msgring_slot
-from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_has_input, peer_put, peer_put_control,
-                       peer_refuse, peer_room, routing, routing_dirty, routing_resume)
+from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_has_input, peer_pop, peer_put,
+                       peer_put_control, peer_refuse, peer_room, routing, routing_dirty)
 from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked,
-                             fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, fantree_topics, subtree_add,
-                             subtree_has, subtree_match, subtree_remove, subtree_walk)
+                             fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, fantree_topics,
+                             subtree_add, subtree_has, subtree_match, subtree_remove, subtree_walk)
 from .zmtp cimport (FRAME_HEADER_MAX, GROUP_MAX, TYPE_DISH, TYPE_RADIO, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_3_0,
                     frame_header, group_size, put_group, put_subscribe, subscribe_size)
 
@@ -68,11 +68,11 @@ cdef int _deliver(routing* r, const uint32_t* slots, size_t count, zmsg* parts, 
     if r.opt.xpub_nodrop or r.nodrop:
         for k in range(count):
             p = r.slots[slots[k]]
-            if p != NULL and not p.gone and p.usable and not peer_room(p):
+            if p != NULL and p.usable and not peer_room(p):
                 return -EAGAIN
     for k in range(count):
         p = r.slots[slots[k]]
-        if p == NULL or p.gone or not p.usable:
+        if p == NULL or not p.usable:
             continue
         rc = _give(r, p, parts, n, gil, k + 1 == count)
         if rc == -EAGAIN:
@@ -261,7 +261,7 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
     while inq_peek(&p.inn, &at):
         if r.type != TYPE_RADIO and _is_subscription(r, at.data, at.size, first):
             fanout_subscription(r, p, at.data + 1, at.size - 1, at.data[0] == 0)
-            inq_pop(&p.inn, &at, False)
+            peer_pop(r, p, &at, False)
         elif r.type == TYPE_XPUB:
             if first and _no_room_up(r, p):
                 break
@@ -274,15 +274,13 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
             elif zmsg_copy_bytes(&m, at.data, at.size) < 0:
                 m.kind = MK_EMPTY
             m.flags = at.flags & MSG_MORE
-            inq_pop(&p.inn, &at, True)
+            peer_pop(r, p, &at, True)
             _up_part(r, &m)
         else:
-            inq_pop(&p.inn, &at, False)
+            peer_pop(r, p, &at, False)
             if not at.flags & MSG_MORE:
                 peer_filtered(p)
         first = not at.flags & MSG_MORE
-    if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, inq_bytes(&p.inn)):
-        routing_resume(r, p)
 
 
 cdef int upward_peek(routing* r, part* out) noexcept nogil:
@@ -460,10 +458,10 @@ cdef int upstream_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept n
                     return rc
         return 0
     for i in range(r.npeers):
-        if not r.peers[i].gone and peer_blocks(r.peers[i]) and not peer_room(r.peers[i]):
+        if r.peers[i].usable and peer_blocks(r.peers[i]) and not peer_room(r.peers[i]):
             return -EAGAIN
     for i in range(r.npeers):
-        if r.peers[i].gone:
+        if not r.peers[i].usable:
             continue
         rc = _give(r, r.peers[i], parts, n, gil, False)
         if rc == -EAGAIN:

@@ -35,7 +35,7 @@ cdef struct peer:
     uint8_t kind
     bint attached         # in the lists of its socket
     bint gone             # nothing more will come: freed when its input has been taken
-    bint usable           # messages may be queued for it (IMMEDIATE: only while it is connected)
+    bint usable           # messages may be queued for it: neither leaving nor gone
     bint close_wanted     # the pattern wants the connection closed
     bint leaving          # nothing is put into its queue any more; it goes when that is empty
     bint in_ready         # in the fair queue
@@ -161,7 +161,8 @@ cdef int peer_put_control(routing* r, peer* p, const uint8_t* frame, size_t nfra
 cdef bint peer_peek(routing* r, peer* p, part* out) noexcept nogil     # the next frame of its input
 cdef void peer_pop(routing* r, peer* p, part* at, bint take) noexcept nogil
 cdef bint peer_has_input(routing* r, peer* p) noexcept nogil
-cdef void peer_skip(routing* r, peer* p) noexcept nogil           # drop the rest of its current message, or the next one
+cdef bint peer_skip(routing* r, peer* p) noexcept nogil
+# Drop the rest of its current message, or the next one, into the books; False when there is none.
 cdef void peer_filtered(peer* p) noexcept nogil      # what was just popped was none for the application: into the books
 cdef void peer_refuse(peer* p, bint again) noexcept nogil
 # peer_put said -EAGAIN and the type drops the message; again: the next one may try, before half of the queue is gone.

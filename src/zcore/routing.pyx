@@ -13,7 +13,7 @@ from .pipe cimport (BEHIND_MET, inq_bytes, inq_free, inq_peek, inq_pop, inq_read
                     outq_room)
 from .platform cimport zq_now_ns
 from .ring cimport LEN_CONTROL, msgring_free
-from .subscriptions cimport fantree_free, fantree_init, subtree_free, subtree_init
+from .subscriptions cimport fantree_free, fantree_init, fantree_remove_slot, subtree_free, subtree_init
 from .zmtp cimport put_subscribe
 
 
@@ -167,6 +167,7 @@ cdef void routing_remove(routing* r, peer* p) noexcept nogil:
     last.index = p.index
     routing_unready(r, p)
     routing_unname(r, p)
+    fantree_remove_slot(&r.fans, p.slot, NULL, NULL)      # whoever gets the slot next begins with no subscription
     r.slots[p.slot] = NULL
     r.free_slots[r.nfree] = p.slot
     r.nfree += 1
@@ -387,21 +388,23 @@ cdef peer* routing_by_serial(routing* r, uint32_t serial) noexcept nogil:
 # --- one peer's queues, of either kind -------------------------------------------------------------------
 
 cdef bint peer_room(peer* p) noexcept nogil:
+    if not p.usable:
+        return False
     if p.kind == PEER_INPROC:
         return link_room(p.lnk, p.side)
-    return p.usable and outq_room(&p.out)
+    return outq_room(&p.out)
 
 
 cdef int peer_put(routing* r, peer* p, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
     cdef bint wake
     cdef int rc
+    if not p.usable:
+        return -EAGAIN
     if p.kind == PEER_INPROC:
         rc = link_put(p.lnk, p.side, pre, npre, parts, n, False, &wake)
         if rc == -EPIPE:
             r.dropped[DROP_PEER_GONE] += 1
             return 1
-    elif not p.usable:
-        return -EAGAIN
     else:
         rc = outq_put(&p.out, pre, npre, parts, n)
         if p.out.behind == BEHIND_MET:
@@ -471,13 +474,14 @@ cdef bint peer_has_input(routing* r, peer* p) noexcept nogil:
     return (r.holding and r.held_from == p) or link_waiting(p.lnk, p.side) != 0
 
 
-cdef void peer_skip(routing* r, peer* p) noexcept nogil:
+cdef bint peer_skip(routing* r, peer* p) noexcept nogil:
     cdef part at
     while peer_peek(r, p, &at):
         peer_pop(r, p, &at, False)
         if not at.flags & MSG_MORE:
-            break
-    peer_filtered(p)
+            peer_filtered(p)
+            return True
+    return False
 
 
 cdef void peer_filtered(peer* p) noexcept nogil:

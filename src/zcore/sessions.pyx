@@ -20,8 +20,8 @@ from .monitor cimport (EVENT_ACCEPTED, EVENT_CONNECTED, EVENT_DISCONNECTED, EVEN
                        EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED,
                        monitor_emit)
 from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER
-from .peers cimport peer_farewell, peer_greet, peer_inject, peer_leave, peer_make
-from .pipe cimport inq_reset, inq_room, outq_clear, outq_drop_control, outq_rewind
+from .peers cimport peer_farewell, peer_gone, peer_greet, peer_inject, peer_leave, peer_make
+from .pipe cimport inq_reset, inq_room, outq_drop_control, outq_rewind
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .poller cimport poller_add, poller_del
 from .pubsub cimport fanout_subscription
@@ -412,16 +412,13 @@ cdef int _attach_locked(session* n) noexcept nogil:
         if rc == -EEXIST and fresh:
             _unmake(s, p)
             return rc
-    if rc == 0 and n.c.wire != WIRE_RAW:
-        early = conn_start_traffic(&n.c, &p.inn, n.early, n.early_len)
-        if early == -ENOMEM:
-            rc = early        # any other fault ends the connection behind the messages that came before it
     if rc == 0:
         rc = _into_set(s, n)
     if rc < 0:
         if fresh:
             _unmake(s, p)
         return rc
+    # From here nothing fails: what the peer has sent already is in its queue, and would be there twice with the next try.
     p.endpoint = n.e
     meta_unref(p.facts)
     p.facts = n.c.facts
@@ -436,13 +433,15 @@ cdef int _attach_locked(session* n) noexcept nogil:
         n.e.state = EPT_CONNECTED
         n.e.p = p
     if n.c.wire == WIRE_RAW:
+        p.inn.max_size = -1       # a read is no message of the peer's: MAXMSGSIZE has nothing to judge
         if s.opt.stream_notify and s.type == TYPE_STREAM:
             peer_inject(s, p, <const uint8_t*>b"", 0)
     else:
+        if s.type == TYPE_ROUTER and s.opt.router_notify & 1:
+            peer_inject(s, p, <const uint8_t*>b"", 0)     # before its traffic, which may end within a message
+        early = conn_start_traffic(&n.c, &p.inn, n.early, n.early_len)      # a fault ends it behind what came before
         if s.row.traits & EAGER and n.c.dialect == ZMTP_1_0:
             fanout_subscription(&s.r, p, <const uint8_t*>b"", 0, False)     # such a subscriber filters by itself
-        if s.type == TYPE_ROUTER and s.opt.router_notify & 1:
-            peer_inject(s, p, <const uint8_t*>b"", 0)
         peer_greet(s, p)
         p.said_hello = True
     traffic_commit(s, n, early)
@@ -579,13 +578,8 @@ cdef bint session_close(session* n) noexcept nogil:
             if s.opt.hiccup_msg.size and (s.type == TYPE_DEALER or s.type == TYPE_CLIENT or s.type == TYPE_PEER):
                 peer_inject(s, p, s.opt.hiccup_msg.data, s.opt.hiccup_msg.size)
         else:
-            if n.e != NULL and n.e.p == p:
-                n.e.p = NULL
             peer_farewell(s, p)
-            outq_clear(&p.out, DROP_PEER_GONE)
-            p.gone = True
-            p.endpoint = NULL
-            routing_dirty(&s.r, p)
+            peer_gone(s, p, DROP_PEER_GONE)
     if n.e != NULL and n.e.live == n:
         n.e.live = NULL
     # A thread may be about to look at what its poll of the set said: memory and number stay until it has left.

@@ -79,6 +79,7 @@ cdef void sock_settle(sock* s) noexcept:
 cdef int patience_begin(patience* w) except -1:
     """Before the lock is taken for another try.  Handlers of signals may run any code: not under the lock.  A signal that
     comes after this ends the sleep that follows."""
+    patience_end(w)           # the last try may have ended without a sleep
     if w.again:
         w.masked = check_signals_masked(&w.old)
     return 0

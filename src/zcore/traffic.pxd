@@ -32,6 +32,7 @@ cdef void wakes_run(wakes* w) noexcept nogil                        # no lock he
 cdef void traffic_inbox(sock* s) noexcept nogil                    # [lock] apply what inproc peers have told
 cdef void traffic_before_send(sock* s) noexcept nogil
 # [lock; let go for a moment at most] the same, and hear what writes under way have taken, where a full queue means a drop
+cdef void traffic_hear(sock* s, peer* p) noexcept nogil            # [lock] it may have input
 cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil
 # [lock; let go during the read] one turn of one connection; 1 when messages or commands came
 cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil   # [lock] publish what a read brought

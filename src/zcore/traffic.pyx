@@ -11,17 +11,17 @@ from .ctx cimport ctx_unref
 from .engine cimport TODO_FAILED, TODO_FLUSH, TODO_MIND, member, session, sock, watcher
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
-from .patterns cimport DROPS, EAGER, WRAP_REQ, route_peek
-from .peers cimport peer_farewell
+from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
+from .peers cimport peer_farewell, peer_gone
 from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, part
-from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy, zq_now_ns,
-                        zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32,
-                        zq_xchgp)
+from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy,
+                        zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close,
+                        zq_wakefd_signal, zq_xchg32, zq_xchgp)
 from .poller cimport poller_close, poller_del
 from .pubsub cimport fanout_group, fanout_subscription, fanout_take
 from .reactor cimport reactor_post
 from .routing cimport (NEWS_GONE, NEWS_READABLE, NEWS_WRITABLE, PEER_INPROC, PEER_STREAM, peer, peer_free,
-                       peer_has_input, routing_dirty, routing_readable, routing_remove, routing_writable)
+                       peer_has_input, peer_skip, routing_dirty, routing_readable, routing_remove, routing_writable)
 from .zmtp cimport COMMAND_CANCEL, COMMAND_JOIN, COMMAND_LEAVE, COMMAND_PING, COMMAND_SUBSCRIBE, TYPE_RADIO
 
 cdef enum:
@@ -204,21 +204,24 @@ cdef void traffic_inbox(sock* s) noexcept nogil:
         news = zq_xchg32(&p.news, 0)
         if p.attached:
             if news & NEWS_READABLE:
-                if s.row.traits & EAGER:
-                    fanout_take(&s.r, p)
-                else:
-                    routing_readable(&s.r, p)
+                traffic_hear(s, p)
             if news & NEWS_WRITABLE:
                 routing_writable(&s.r, p)
-            if news & NEWS_GONE:
-                if not p.gone:
-                    p.gone = True
-                    peer_farewell(s, p)
-                if not peer_has_input(&s.r, p):
-                    routing_dirty(&s.r, p)
-                else:
-                    routing_readable(&s.r, p)
+            if news & NEWS_GONE and not p.gone:
+                peer_farewell(s, p)
+                peer_gone(s, p, DROP_PEER_GONE)
         p = following
+
+
+cdef void traffic_hear(sock* s, peer* p) noexcept nogil:
+    if s.row.traits & EAGER:
+        fanout_take(&s.r, p)
+    elif s.row.recv == RECV_NONE or (s.row.wrap == WRAP_REQ and not (s.r.awaiting and s.r.partner == p)):
+        # Nobody will ask for it, and unread it would keep its peer for ever.
+        while peer_skip(&s.r, p):
+            pass
+    else:
+        routing_readable(&s.r, p)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -260,10 +263,8 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
                 fanout_group(&s.r, p, arg.data, arg.size, kind == COMMAND_LEAVE)
     if inq_publish(&p.inn) < 0 and rc >= 0:
         rc = -12          # ENOMEM
-    if s.row.traits & EAGER:
-        fanout_take(&s.r, p)
-    elif inq_ready(&p.inn):
-        routing_readable(&s.r, p)
+    if inq_ready(&p.inn):
+        traffic_hear(s, p)
         if s.row.wrap == WRAP_REQ:
             # What is no reply ends its connection, whether or not the application receives.
             route_peek(&s.r, &at)

@@ -21,6 +21,7 @@ cdef struct watch:        # one thread's wait for one socket
     watch* next           # in sock.watches
     int want
     uint32_t news         # sock.news when it began: what came later is news to this thread
+    bint in_vain          # woken for nothing but to pass the signal on
     bint lead
     session* only         # leading, with one connection: that one is watched itself
     int at                # first of its entries in the array of descriptors

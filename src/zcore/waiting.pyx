@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint32_t
 from .connection cimport READ_BUDGET, conn_read, conn_read_begin
 from .engine cimport LEASE_DORMANT, LEASE_PARKED, TODO_GRAVES, TODO_LEASE, member, session, sock
 from .platform cimport (POLLIN, pollfd, sigset_t, zq_add32, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_now_ns,
-                        zq_pause, zq_ppoll, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal,
+                        zq_pause, zq_ppoll, zq_sleep_ns, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal,
                         zq_xchg32)
 from .poller cimport poll_event, poller_wait
 from .stream cimport stream_loopback_cpu
@@ -15,6 +15,7 @@ from .traffic cimport sock_post, sock_tell, sock_wake, traffic_commit, traffic_f
 cdef enum:
     SPIN_PAYS = 48            # score from which spinning is worth its CPU
     SPIN_EXPLORE = 512        # below it, one wait in so many spins all the same
+    PASS_ON = 20000           # ns a thread stays away that has passed on a signal that was not for it
     SPIN_EXPLORE_US = 150     # for longer: a peer that sleeps too answers late
 
 
@@ -77,6 +78,7 @@ cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil:
     cdef int rc
     w.s = s
     w.want = want
+    w.in_vain = False
     w.lead = False
     w.only = NULL
     w.n = 0
@@ -138,9 +140,11 @@ cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
                     traffic_read(s, <session*>ev[k].tag, READ_BUDGET)
             sock_tell(s, NULL)
         _lead_no_more(s)
-    if fds[0].revents and _missed(s) and zq_xchg32(&s.wake_raised, 1) == 0:
+    if fds[0].revents and _missed(s):
         # The signal just drained was for others, too: a thread that was about to sleep has not seen it.
-        zq_wakefd_signal(&s.wake)
+        w.in_vain = w.news == zq_load32(&s.news)
+        if zq_xchg32(&s.wake_raised, 1) == 0:
+            zq_wakefd_signal(&s.wake)
     traffic_inbox(s)
 
 
@@ -255,6 +259,11 @@ cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noe
     rc = zq_ppoll(fds, w.n, left, mask)
     zq_lock(&s.lock)
     watch_end(&w, fds)
+    if w.in_vain:
+        # Whom the signal is for has no CPU yet: ours, perhaps.
+        zq_unlock(&s.lock)
+        zq_sleep_ns(PASS_ON)
+        zq_lock(&s.lock)
     if rc == 0:
         return -EAGAIN
     return -EINTR if rc == -EINTR else 0
