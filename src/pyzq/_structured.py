@@ -169,7 +169,7 @@ class _StructuredSocket(Socket):
                 at += count
                 sent += count
 
-    async def poll(self, timeout: float | None = None, flags: int = POLLIN) -> int:  # type: ignore[override]
+    async def poll(self, timeout: float | None = None, flags: int = POLLIN) -> Any:  # type: ignore[override]
         """Wait for events. See `Socket.poll`."""
         poller = _StructuredPoller(self._scheduler)
         poller.register(self, flags)

@@ -25,7 +25,6 @@ from .promise cimport Call, Promise, budget_renew, budget_spent, promise_done, p
 from .socket cimport Socket
 from .socket_base cimport sock_settle
 from .traffic cimport sock_wake, traffic_flush_now
-from .watchers cimport member_remind
 
 from zcore.errors import Again, ContextTerminated, ZMQError, make_error
 from zcore.tracker import FINISHED
@@ -129,6 +128,7 @@ cdef class AsyncSocket(LoopSocket):
         cdef Call call
         cdef int rc = 0
         cdef int timeout
+        cdef bint soon = False
         if self.inbound.first is None or flags & DONTWAIT:
             try:
                 if flags & DONTWAIT or not budget_spent():
@@ -139,9 +139,8 @@ cdef class AsyncSocket(LoopSocket):
                         elif track and not copy and kind == RECV:
                             (<Frame>data).tracker = FINISHED
                         return promise_done(data)
-                elif self.me != NULL:
-                    member_remind(self.me)
-                    self.hub.again()
+                else:
+                    soon = True
                 if flags & DONTWAIT:
                     return promise_failed(Again())
             except Exception as error:
@@ -159,7 +158,7 @@ cdef class AsyncSocket(LoopSocket):
         call.track = track
         call.convert = convert
         call.fails_late = True
-        return self._pend(call, self.inbound, timeout)
+        return self._pend(call, self.inbound, timeout, soon)
 
     def recv(self, int flags=0, bint copy=True, bint track=False):
         """Receive one part of a message; see `Socket.recv`.  Returns a future of it."""
@@ -180,6 +179,7 @@ cdef class AsyncSocket(LoopSocket):
     cdef Promise _receive_general(self, Call call, int flags, int timeout):
         """The rarer ways to receive: what `_receiving` does, with a call made before."""
         cdef int rc = 0
+        cdef bint soon = False
         call.mask = IN
         if self.inbound.first is None or flags & DONTWAIT:
             try:
@@ -187,9 +187,8 @@ cdef class AsyncSocket(LoopSocket):
                     value = self._attempt(call, &rc)
                     if rc:
                         return promise_done(value)
-                elif self.me != NULL:
-                    member_remind(self.me)
-                    self.hub.again()
+                else:
+                    soon = True
                 if flags & DONTWAIT:
                     return promise_failed(Again())
             except Exception as error:
@@ -200,7 +199,7 @@ cdef class AsyncSocket(LoopSocket):
             timeout = self.s.opt.rcvtimeo
         if timeout == 0:
             return promise_failed(Again()) if call.fails_late else promise_done(call.late)
-        return self._pend(call, self.inbound, timeout)
+        return self._pend(call, self.inbound, timeout, soon)
 
     def recv_into(self, buffer, /, *, Py_ssize_t nbytes=0, int flags=0):
         """Receive one part into a buffer; see `Socket.recv_into`.  Returns a future of its size."""
@@ -332,7 +331,8 @@ cdef class AsyncSocket(LoopSocket):
             return promise_failed(Again())
         call.mask = OUT
         call.fails_late = call.late is None
-        return self._pend(call, self.outbound, timeout)
+        soon, call.more = call.more, False
+        return self._pend(call, self.outbound, timeout, soon)
 
     def send_multipart(self, msg_parts, int flags=0, bint copy=True, bint track=False, *, routing_id=None, group=None):
         """Send the parts of one message; see `Socket.send_multipart`.  As `send` does."""
@@ -413,10 +413,8 @@ cdef class AsyncSocket(LoopSocket):
             raise state[3]
         if len(batch) < BATCH:
             rc[0] = 1
-        elif self.hub is not None:
-            # There is room for more: after the others had their turn.
-            member_remind(self.me)
-            self.hub.again()
+        else:
+            call.more = True
         return total
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -435,4 +433,4 @@ cdef class AsyncSocket(LoopSocket):
         call.kind = POLL
         call.mask = flags
         call.late = 0
-        return self._pend(call, self.looking, -1 if timeout is None or timeout < 0 else int(timeout))
+        return self._pend(call, self.looking, -1 if timeout is None or timeout < 0 else int(timeout), False)

@@ -324,7 +324,7 @@ cdef class LoopSocket(Socket):
             member_leave(me)
         return hub.left(self)
 
-    cdef Promise _pend(self, Call call, Line line, int timeout_ms):
+    cdef Promise _pend(self, Call call, Line line, int timeout_ms, bint soon):
         """Have a call wait."""
         cdef sock* s = self.s
         loop = loop_here()
@@ -341,6 +341,9 @@ cdef class LoopSocket(Socket):
         line.put(call, self)
         if timeout_ms >= 0:
             call.timer = loop.call_later(timeout_ms / 1000, call.expire)
+        if soon:
+            member_remind(self.me)
+            self.hub.again()
         return call
 
     # --- the hub's calls ---------------------------------------------------------------------------------------
@@ -386,6 +389,10 @@ cdef class LoopSocket(Socket):
                 count += 1
                 continue
             if not rc:
+                if call.more and self.me != NULL:
+                    call.more = False
+                    member_remind(self.me)
+                    self.hub.again()
                 return count
             call.finish(DONE, value, True)
             count += 1

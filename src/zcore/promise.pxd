@@ -69,6 +69,7 @@ cdef class Call(Promise):
     cdef int flags
     cdef bint copy
     cdef bint track
+    cdef bint more                      # it stopped half way, though it could have gone on: after the others
     cdef object data
     cdef object extra
     cdef object convert                 # makes the result of what was received
