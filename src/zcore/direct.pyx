@@ -296,7 +296,7 @@ cdef int direct_recv(sock* s, direct_message* m, int timeout) noexcept nogil:
         rc = _take(s, m)
         if rc == 0:
             # Read what is there; a second look is for what that brought.
-            wait_progress(s, READ_BUDGET)
+            wait_progress(s, READ_BUDGET, NULL)
             rc = _take(s, m)
         if rc != 0 or timeout == 0:
             if rc > 0 and (s.signal_open or zq_load32(&s.waiters)) and (s.r.current != NULL or s.r.ready != NULL):

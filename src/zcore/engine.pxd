@@ -3,7 +3,7 @@ them (traffic, sessions, endpoints, lease, waiting, lifecycle) stand above.
 
 Locks: `sock.lock` protects everything in a sock and its routing, unless a field says otherwise.  It is held for tens of
 nanoseconds, never across a system call, never while waiting for anything, and never together with another socket's.
-Order: sock.lock, then link.lock or ctx.lock.  Fields marked [reactor] belong to the reactor's thread.
+Order: sock.lock, then link.lock or ctx.lock, then sock.watch_lock.  Fields marked [reactor] belong to the reactor's thread.
 
 A socket is served by one reactor, chosen at its first bind or connect over a network transport.
 """
@@ -124,6 +124,26 @@ cdef struct ept:          # one bind or connect
     uint8_t rid[256]      # CONNECT_ROUTING_ID for its peer
     uint32_t rid_len
 
+cdef struct watcher:      # waits for many sockets in a poll of its own: a Poller, an event loop
+    uint32_t refs         # atomic
+    poller set            # the sets of its members, and `wake`; no aggregate with poll(2): then only `wake` counts
+    zq_wakefd wake
+    uint32_t asleep       # atomic: the next news are to be signalled
+    member* news          # atomic: members whose sockets have news
+    member* todo          # [owner] taken from `news`, not yet looked at
+
+cdef struct member:       # one socket of one watcher
+    watcher* w
+    sock* s               # one reference
+    member* next          # [s.watch_lock] the socket's others
+    uint32_t told         # atomic: it is in `news`
+    member* news_next     # atomic
+    bint wants            # [s.lock] it is to be told of input that arrives
+    bint watched          # [s.lock] the socket's set is in w.set, with this member's name on it
+    bint fired            # [owner] the kernel has said that there is input
+    bint gone             # [owner] no member any more: freed when it comes out of the news
+    void* owner           # [owner] whose it is
+
 cdef struct sock:
     zq_mutex lock
     uint32_t refs         # atomic: the Python object, the reactor while it serves, wakers
@@ -163,7 +183,9 @@ cdef struct sock:
     uint32_t news         # atomic: counts what waiting threads were woken for
     void* watches         # the waiting threads (waiting.pxd: watch)
     bint leader           # a thread waits in, or reads the events of, `set`
-    uint32_t outside      # Pollers that watch the set from outside
+    zq_mutex watch_lock   # taken last, for the list of members alone
+    member* members       # [watch_lock; whether there is any: atomic] who watches from outside
+    uint32_t outside      # members that watch the set
     uint32_t spin_score   # 0-256: how often spinning paid
     uint32_t spin_count
     int spin_us           # the budget

@@ -29,6 +29,7 @@ from .routing cimport PEER_STREAM, peer, routing_free, routing_init, routing_rem
 from .sessions cimport session_close, session_resume, session_watch, sessions_sweep
 from .traffic cimport (session_failed, sock_post, sock_ref, sock_unref, sock_wake, traffic_bury, traffic_flush_now,
                        traffic_inbox, traffic_settle, wakes, wakes_run)
+from .watchers cimport members_let_go
 
 cdef enum:
     FLUSH_TICK = 100000       # ns between two looks at what was left for later
@@ -49,6 +50,7 @@ cdef sock* sock_new(ctx* x, int type, int* error) noexcept nogil:
         error[0] = -ENOMEM
         return NULL
     zq_mutex_init(&s.lock)
+    zq_mutex_init(&s.watch_lock)
     s.refs = 2                # the caller's, and the engine's until it is destroyed
     s.generation = generation_word()[0]
     s.x = x
@@ -275,6 +277,7 @@ cdef bint _quiet(zq_wakefd* w, uint32_t* raised) noexcept nogil:
 cdef void _close_descriptors(sock* s) noexcept nogil:
     """[lock] The struct may stay for long after this, as long as a closed Socket object is kept; descriptors should not."""
     if s.set_open:
+        members_let_go(s)
         s.set_open = False
         poller_close(&s.set)
     if s.wake_open and zq_load32(&s.waiters) == 0 and _quiet(&s.wake, &s.wake_raised):

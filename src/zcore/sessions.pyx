@@ -23,7 +23,7 @@ from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER
 from .peers cimport peer_farewell, peer_gone, peer_greet, peer_inject, peer_leave, peer_make
 from .pipe cimport inq_reset, inq_room, outq_drop_control, outq_flows, outq_rewind
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
-from .poller cimport POLLER_DEFAULT, poller_add, poller_del, poller_open
+from .poller cimport poller_add, poller_del
 from .pubsub cimport fanout_subscription
 from .reactor cimport (POLL_ERR, POLL_HUP, POLL_IN, POLL_ONESHOT, POLL_OUT, handle, handle_init, handle_remove,
                        handle_set, timer, timer_cancel, timer_init, timer_set)
@@ -32,6 +32,7 @@ from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty,
 from .stream cimport peer_facts
 from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_read,
                        traffic_settle, traffic_unlist, traffic_write, wakes, wakes_run)
+from .watchers cimport sock_open_set
 from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, announces_identity,
                     property_size, put_property)
 
@@ -372,13 +373,9 @@ cdef bint _others(sock* s, peer* p) noexcept nogil:
 
 cdef int _into_set(sock* s, session* n) noexcept nogil:
     cdef int rc
-    if not s.set_open:
-        rc = poller_open(&s.set, POLLER_DEFAULT)
-        if rc < 0:
-            return rc
-        s.set_open = True
-        if s.set.fd < 0:
-            s.reader_is_reactor = True     # poll(2): nobody can wait for the set but us
+    rc = sock_open_set(s)
+    if rc < 0:
+        return rc
     rc = 0 if s.set.fd < 0 else poller_add(&s.set, n.c.fd, POLL_IN, n)
     if rc == 0:
         n.in_set = True
@@ -523,7 +520,7 @@ cdef void session_resume(session* n) noexcept nogil:
 
 cdef void sessions_sweep(sock* s) noexcept nogil:
     cdef session* n
-    if s.leader or s.outside:
+    if s.leader:
         return
     while s.graves != NULL:
         n = s.graves

@@ -552,7 +552,7 @@ cdef class Socket(SocketBase):
             # Read what is there: it does not block, so the GIL stays.
             if s.large != NULL:
                 land_large(s)
-            wait_progress(s, READ_WITH_GIL)
+            wait_progress(s, READ_WITH_GIL, self.me)
             rc = route_peek(&s.r, p)
             if rc == 0 and s.large != NULL:
                 land_large(s)     # its beginning has just come

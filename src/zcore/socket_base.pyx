@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .border cimport fail, fail_text, lock_py, refuse
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
-from .engine cimport sock
+from .engine cimport member, sock
 from .errno_zmq cimport ENOTSUP
 from .lifecycle cimport sock_close, sock_export_fd, sock_new, sock_signal_seen
 from .message cimport release_drain, release_pending
@@ -394,7 +394,7 @@ cdef class SocketBase:
         sock_signal_seen(s)
         traffic_inbox(s)
         s.touch += 1
-        events = _events_of(s, True)
+        events = _events_of(s, self.me)
         sock_settle(s)
         return events
 
@@ -468,15 +468,15 @@ cdef class SocketBase:
             fail(-EADDRINUSE, "another thread has begun to monitor this socket at the same moment")
 
 
-cdef int _events_of(sock* s, bint progress) noexcept:
+cdef int _events_of(sock* s, member* me) noexcept:
     """[lock; let go of while it reads] POLLIN 1, POLLOUT 2."""
     cdef part p
     cdef int events = 0
     if s.row.recv != RECV_NONE:
         if route_peek(&s.r, &p) == 1:
             events = 1
-        elif progress:
-            wait_progress(s, 65536)
+        else:
+            wait_progress(s, 65536, me)
             if route_peek(&s.r, &p) == 1:
                 events = 1
     if s.row.send != SEND_NONE and route_can_send(&s.r):

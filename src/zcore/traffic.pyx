@@ -8,7 +8,7 @@ from libc.stdlib cimport free
 from .connection cimport (WIRE_FRAMES, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read,
                           conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, session, sock
+from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, member, session, sock, watcher
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
@@ -31,6 +31,7 @@ cdef enum:
     BURST_US = 200            # and of all of a socket's, when one message goes to many
     WRITE_SPIN = 5000
     WRITE_PATIENCE = 2000000  # ns that a send which may drop waits for writes of full queues to come back
+    TELL_MAX = 16
 
 
 # --- references and wake-ups -----------------------------------------------------------------------------
@@ -49,8 +50,17 @@ cdef void sock_unref(sock* s) noexcept nogil:
     if s.set_open:
         poller_close(&s.set)
     zq_mutex_destroy(&s.lock)
+    zq_mutex_destroy(&s.watch_lock)
     ctx_unref(s.x)
     free(s)
+
+
+cdef void watcher_unref(watcher* w) noexcept nogil:
+    if zq_sub32(&w.refs, 1) != 1:
+        return
+    poller_close(&w.set)
+    zq_wakefd_close(&w.wake)
+    free(w)
 
 
 cdef void sock_post(sock* s, uint32_t bits) noexcept nogil:
@@ -78,7 +88,38 @@ cdef void traffic_resume(sock* s) noexcept nogil:
 
 
 cdef bint sock_wants_wake(sock* s) noexcept nogil:
-    return zq_load32(&s.waiters) != 0 or s.signal_open
+    return zq_load32(&s.waiters) != 0 or s.signal_open or zq_loadp(<void**>&s.members) != NULL
+
+
+cdef void sock_tell(sock* s, member* but) noexcept nogil:
+    cdef watcher* asleep[TELL_MAX]
+    cdef member* m
+    cdef void* head
+    cdef int i
+    cdef int n = 0
+    if zq_loadp(<void**>&s.members) == NULL:
+        return
+    zq_lock(&s.watch_lock)
+    m = s.members
+    while m != NULL:
+        if m != but and zq_xchg32(&m.told, 1) == 0:
+            while True:
+                head = zq_loadp(<void**>&m.w.news)
+                m.news_next = <member*>head
+                if zq_casp(<void**>&m.w.news, head, m):
+                    break
+            if zq_load32(&m.w.asleep) and zq_xchg32(&m.w.asleep, 0):
+                if n == TELL_MAX:
+                    zq_wakefd_signal(&m.w.wake)
+                else:
+                    zq_add32(&m.w.refs, 1)
+                    asleep[n] = m.w
+                    n += 1
+        m = m.next
+    zq_unlock(&s.watch_lock)
+    for i in range(n):
+        zq_wakefd_signal(&asleep[i].wake)
+        watcher_unref(asleep[i])
 
 
 cdef void sock_wake(sock* s) noexcept nogil:
@@ -96,6 +137,7 @@ cdef void sock_wake(sock* s) noexcept nogil:
             zq_wakefd_signal(&s.wake)
     if s.signal_open and zq_xchg32(&s.signal_raised, 1) == 0:
         zq_wakefd_signal(&s.signal)
+    sock_tell(s, NULL)
 
 
 cdef void wakes_run(wakes* w) noexcept nogil:
