@@ -24,9 +24,10 @@ from .platform cimport (POLLIN, generation_word, pollfd, zq_load32, zq_lock, zq_
                         zq_ppoll, zq_store32, zq_trylock_spin, zq_unlock, zq_wakefd, zq_wakefd_close, zq_wakefd_drain,
                         zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
 from .poller cimport poller_close
+from .readiness cimport session_resume, session_watch
 from .reactor cimport reactor, reactor_retry, task, task_cancel, task_init, timer, timer_cancel, timer_init, timer_set
 from .routing cimport PEER_STREAM, peer, routing_free, routing_init, routing_remove
-from .sessions cimport session_close, session_resume, session_watch, sessions_sweep
+from .sessions cimport session_close, sessions_sweep
 from .traffic cimport (session_failed, sock_post, sock_ref, sock_unref, sock_wake, traffic_bury, traffic_flush_now,
                        traffic_inbox, traffic_settle, wakes, wakes_run)
 from .watchers cimport members_let_go

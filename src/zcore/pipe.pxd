@@ -74,9 +74,9 @@ cdef struct inq:
     size_t commands_from      # where frames not yet looked at for commands begin
     bint in_message           # the walk is between two parts
     size_t big_size           # of a large frame that is being received, 0: none.  Where its bytes are:
-    bint big_lies             #   behind its header at `walk`, until a read goes on: somebody may have better memory
-    void* land                #   in a bytes object, which is its final memory
-    block* big                #   in a block
+    bint big_lies             # behind its header at `walk`, until a read goes on: somebody may have better memory
+    void* land                # in a bytes object, which is its final memory
+    block* big                # in a block
     size_t big_got            # how many, in either of the latter
     uint8_t big_flags
     size_t fresh_big          # bytes in the blocks of messages not yet published

@@ -12,8 +12,6 @@ from .stream cimport peer_facts
 cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint accepted) noexcept nogil
 # A connected descriptor: it belongs to the session from here. 0, or negative errno (the descriptor is then closed).
 cdef bint session_close(session* n) noexcept nogil      # False: somebody is reading or writing, try again soon
-cdef void session_watch(session* n) noexcept nogil       # [lock] watch for writability, as n.watch_out asks
-cdef void session_resume(session* n) noexcept nogil      # [lock] back into the set when its queue has room again
 cdef void session_leave(session* n, int64_t due) noexcept nogil
 # [lock] Its endpoint is gone: it takes no more messages and ends when those it has are written, or at `due` (ns, -1 never).
 cdef void sessions_sweep(sock* s) noexcept nogil         # [lock] free the memory of closed sessions when nobody looks at it

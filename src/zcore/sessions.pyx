@@ -6,7 +6,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen, strncpy
 
 from .buffer cimport READ_ROOM
-from .connection cimport READ_BUDGET, WIRE_RAW, conn_free, conn_init, conn_pending, conn_start_traffic
+from .connection cimport WIRE_RAW, conn_free, conn_init, conn_pending, conn_start_traffic
 from .descriptors cimport fd_close
 from .endpoint cimport TRANSPORT_TCP
 from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, ept, session, sock
@@ -23,16 +23,16 @@ from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER
 from .peers cimport peer_farewell, peer_gone, peer_greet, peer_inject, peer_leave, peer_make
 from .pipe cimport inq_reset, inq_room, outq_drop_control, outq_flows, outq_rewind
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
-from .poller cimport poller_add, poller_del
+from .poller cimport poller_del
 from .pubsub cimport fanout_subscription
-from .reactor cimport (POLL_ERR, POLL_HUP, POLL_IN, POLL_ONESHOT, POLL_OUT, handle, handle_init, handle_remove,
+from .readiness cimport session_into_set, session_read_here, session_watch, session_watch_both
+from .reactor cimport (POLL_ERR, POLL_HUP, POLL_IN, POLL_OUT, handle, handle_init, handle_remove,
                        handle_set, timer, timer_cancel, timer_init, timer_set)
 from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty, routing_find, routing_name,
                        routing_name_generated, routing_remove, routing_unname, routing_writable)
 from .stream cimport peer_facts
-from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_read,
+from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit,
                        traffic_settle, traffic_unlist, traffic_write, wakes, wakes_run)
-from .watchers cimport sock_open_set
 from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, announces_identity,
                     property_size, put_property)
 
@@ -179,7 +179,7 @@ cdef void _on_handle(handle* h, int revents) noexcept nogil:
         _hs_step(n, revents)
         return
     if s.set.fd < 0 and n.in_set and revents & ~POLL_OUT:
-        _read_here(n)
+        session_read_here(n)
     if n.c.blocked and (s.set.fd >= 0 or revents & POLL_OUT):
         zq_lock(&s.lock)
         n.c.blocked = False
@@ -187,25 +187,7 @@ cdef void _on_handle(handle* h, int revents) noexcept nogil:
         _drain(n)
         zq_unlock(&s.lock)
     if s.set.fd < 0 and not n.c.closing:
-        _watch_both(n)
-
-
-cdef void _read_here(session* n) noexcept nogil:
-    """Where a set has no descriptor of its own, each connection is watched, and read, by itself."""
-    cdef sock* s = n.s
-    cdef wakes w
-    w.n = 0
-    zq_lock(&s.lock)
-    traffic_read(s, n, READ_BUDGET)
-    traffic_settle(s, &w)
-    if sock_wants_wake(s):
-        sock_wake(s)
-    zq_unlock(&s.lock)
-    wakes_run(&w)
-
-
-cdef void _watch_both(session* n) noexcept nogil:
-    handle_set(n.s.rx, &n.h, (POLL_IN if n.in_set else 0) | (POLL_OUT if n.c.blocked else 0))
+        session_watch_both(n)
 
 
 cdef void _drain(session* n) noexcept nogil:
@@ -221,15 +203,6 @@ cdef void _drain(session* n) noexcept nogil:
         n.watch_out = True
     if n.watch_out:
         session_watch(n)
-
-
-cdef void session_watch(session* n) noexcept nogil:
-    if n.watch_out and not n.c.closing:
-        n.watch_out = False
-        if n.s.set.fd < 0:
-            _watch_both(n)
-        else:
-            handle_set(n.s.rx, &n.h, POLL_OUT | POLL_ONESHOT)
 
 
 cdef void _on_limit(timer* t, int64_t now) noexcept nogil:
@@ -371,17 +344,6 @@ cdef bint _others(sock* s, peer* p) noexcept nogil:
     return False
 
 
-cdef int _into_set(sock* s, session* n) noexcept nogil:
-    cdef int rc
-    rc = sock_open_set(s)
-    if rc < 0:
-        return rc
-    rc = 0 if s.set.fd < 0 else poller_add(&s.set, n.c.fd, POLL_IN, n)
-    if rc == 0:
-        n.in_set = True
-    return rc
-
-
 cdef int _attach_locked(session* n) noexcept nogil:
     cdef sock* s = n.s
     cdef peer* p = NULL
@@ -416,7 +378,7 @@ cdef int _attach_locked(session* n) noexcept nogil:
             _unmake(s, p)
             return rc
     if rc == 0:
-        rc = _into_set(s, n)
+        rc = session_into_set(s, n)
     if rc < 0:
         if fresh:
             _unmake(s, p)
@@ -504,16 +466,6 @@ cdef void session_leave(session* n, int64_t due) noexcept nogil:
     peer_leave(n.s, n.p)
     if due > 0:
         timer_set(n.s.rx, &n.limit, due)
-
-
-cdef void session_resume(session* n) noexcept nogil:
-    if not n.active or n.in_set or n.c.closing or n.p.inn.paused:
-        return
-    if n.s.set.fd < 0:
-        n.in_set = True
-        _watch_both(n)
-    elif poller_add(&n.s.set, n.c.fd, POLL_IN, n) == 0:
-        n.in_set = True
 
 
 # --- the end -----------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ ROOMS = [
     (
         "waiting and socket",
         (
-            "engine peers traffic watchers waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
+            "engine peers traffic watchers waiting lease monitor heartbeat readiness sessions epts joining dialling "
+            "endpoints lifecycle "
             "border landing context frame patience socket_base accounts policies polling socket direct promise hub aio"
         ),
     ),

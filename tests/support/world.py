@@ -6,6 +6,8 @@ import shutil
 import socket
 import tempfile
 
+import pytest
+
 from support.impl import DEADLINE_MS, stock, zmq
 from support.waiting import Task
 
@@ -102,3 +104,21 @@ def free_port():
     """A tcp port nobody listens on just now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
+
+
+def refused(call, *args, errno):
+    """Asserts that a call raises ZMQError with this errno, or one of these."""
+    with pytest.raises(zmq.ZMQError) as caught:
+        call(*args)
+    wanted = errno if isinstance(errno, tuple) else (errno,)
+    assert caught.value.errno in [int(one) for one in wanted], caught.value
+
+
+def can_bind(made, endpoint):
+    """Binds, unless the address is taken."""
+    try:
+        made.bind(endpoint)
+    except zmq.ZMQError as error:
+        assert error.errno == int(zmq.EADDRINUSE)
+        return False
+    return True
