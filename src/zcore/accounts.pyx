@@ -1,12 +1,13 @@
 """A socket's books as Python objects: read on demand from counters that the queues keep anyway."""
 
-from .engine cimport sock
+from .engine cimport HS_COUNTS, sock
 from .inproc cimport half
 from .limits cimport DROP_REASONS, books
 from .platform cimport zq_lock, zq_unlock
 from .routing cimport PEER_INPROC, PEER_STREAM, peer
 from .socket_base cimport SocketBase
 
+FAILURES = ("protocol", "authorisation", "refused", "local", "timeout", "lost", "crowded")
 REASONS = ("newest", "oldest", "replaced", "peer_gone", "closed", "no_memory", "filtered")
 
 
@@ -74,12 +75,19 @@ def books_of(SocketBase socket):
     cdef int side, k
     cdef unsigned long long refused
     peers = []
+    handshakes = None
     for side in range(2):
         total.queued[side] = 0
     while True:
         socket._enter()
         s = socket.s
         if at == 0:
+            handshakes = {
+                "succeeded": s.hs_succeeded,
+                "under_way": s.nstrangers,
+                "failed": {FAILURES[k]: s.hs_failed[k] for k in range(HS_COUNTS) if s.hs_failed[k]},
+                "violations": s.violations,
+            }
             for side in range(2):
                 total.accepted[side] = s.past_accepted[side]
                 total.delivered[side] = s.past_delivered[side]
@@ -117,5 +125,6 @@ def books_of(SocketBase socket):
     return {
         "send": _side(total.accepted[0], total.delivered[0], total.queued[0], total.dropped[0]),
         "recv": _side(total.accepted[1], total.delivered[1], total.queued[1], total.dropped[1]),
+        "handshakes": handshakes,
         "peers": peers,
     }

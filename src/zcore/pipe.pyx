@@ -19,7 +19,7 @@ from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, block, block_d
 from .platform cimport zq_load32, zq_xchgp
 from .ring cimport (LEN_CONTROL, LEN_SHIFT, lenring_at, lenring_count, lenring_free, lenring_front, lenring_pop,
                     lenring_push)
-from .zmtp cimport FRAME_LONG, frame_head, frame_header, get_be64, parse_header, put_be64
+from .zmtp cimport FRAME_LONG, frame_head, frame_header, frame_header_size, get_be64, parse_header, put_be64
 
 
 # --- outgoing ------------------------------------------------------------------------------------
@@ -343,8 +343,8 @@ cdef void _put_ref(inq* i, uint8_t flags, size_t size, block* b) noexcept nogil:
 
 cdef int inq_got(inq* i, size_t n) noexcept nogil:
     cdef frame_head fh
-    cdef int h
-    cdef size_t have, cap
+    cdef int h, rc
+    cdef size_t have
     cdef uint8_t* p
     cdef block* b
     i.rx_bytes += n
@@ -377,56 +377,74 @@ cdef int inq_got(inq* i, size_t n) noexcept nogil:
             if fh.flags & MSG_COMMAND and fh.size > BIG_FRAME:
                 return -EPROTO
             return 0
-        have -= h
-        cap = BIG_FIRST if have * 2 < BIG_FIRST else have * 2
-        if cap > fh.size:
-            cap = <size_t>fh.size
-        b = <block*>zq_xchgp(&i.spare, NULL)
-        if b != NULL and b.cap < cap:
-            block_unref(b)
-            b = NULL
-        if b == NULL:
-            b = block_new(cap)
-        if b == NULL:
-            return -ENOMEM
-        memcpy(block_data(b), p + h, have)
-        i.big = b
-        i.big_size = <size_t>fh.size
-        i.big_got = have
-        i.big_flags = fh.flags
-        i.b.tail = i.b.walk
-        return 0
+        rc = inq_begin_big(i, fh.flags, <size_t>fh.size, p + h, have - h)
+        if rc == 0:
+            i.b.tail = i.b.walk
+        return rc
     return 0
 
 
-cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) noexcept nogil:
-    """For traffic that does not arrive as version 2 frames (ZMTP 1.0, raw streams, decrypted frames)."""
-    cdef uint8_t* p
-    cdef size_t cap
-    cdef block* b
-    if i.max_size >= 0 and n > <size_t>i.max_size:
-        return -EMSGSIZE
-    if n >= BIG_FRAME:
-        if flags & MSG_COMMAND:
-            return -EPROTO
-        b = block_new(n)
-        if b == NULL:
-            return -ENOMEM
-        memcpy(block_data(b), data, n)
-        if i.b.cap - i.b.tail < REF_RECORD:
-            block_unref(b)
-            return -EAGAIN
+cdef block* _block_for(inq* i, size_t cap) noexcept nogil:
+    """The block that has served the last large frame, if it is large enough, or a new one."""
+    cdef block* b = <block*>zq_xchgp(&i.spare, NULL)
+    if b != NULL and b.cap < cap:
+        block_unref(b)
+        b = NULL
+    return b if b != NULL else block_new(cap)
+
+
+cdef int inq_begin_big(inq* i, uint8_t flags, size_t size, const uint8_t* have, size_t n) noexcept nogil:
+    cdef size_t cap = BIG_FIRST if n * 2 < BIG_FIRST else n * 2
+    cdef block* b = _block_for(i, cap if cap < size else size)
+    if b == NULL:
+        return -ENOMEM
+    memcpy(block_data(b), have, n)
+    i.big = b
+    i.big_size = size
+    i.big_got = n
+    i.big_flags = flags
+    return 0
+
+
+cdef uint8_t* inq_place(inq* i, size_t n, block** b) noexcept nogil:
+    b[0] = NULL
+    if n < BIG_FRAME:
+        return NULL if i.b.cap - i.b.tail < n + 9 else i.b.data + i.b.tail + frame_header_size(n)
+    if i.b.cap - i.b.tail < REF_RECORD:
+        return NULL
+    b[0] = _block_for(i, n)
+    return NULL if b[0] == NULL else block_data(b[0])
+
+
+cdef int inq_placed(inq* i, uint8_t flags, size_t n, block* b) noexcept nogil:
+    if flags & MSG_COMMAND and (flags & MSG_MORE or b != NULL):
+        inq_unplaced(i, b)
+        return -EPROTO
+    if b != NULL:
         _put_ref(i, flags, n, b)
         return 0
-    if i.b.cap - i.b.tail < n + 9:
-        return -EAGAIN
-    p = i.b.data + i.b.tail
-    cap = frame_header(p, flags, n)
-    memcpy(p + cap, data, n)
-    i.b.tail += cap + n
+    i.b.tail += frame_header(i.b.data + i.b.tail, flags, n) + n
     i.b.walk = i.b.tail
     _frame_done(i, flags, i.b.walk)
     return 0
+
+
+cdef void inq_unplaced(inq* i, block* b) noexcept nogil:
+    if b != NULL:
+        block_unref(b)
+
+
+cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) noexcept nogil:
+    """For traffic that does not arrive as version 2 frames (ZMTP 1.0, what the engine itself has to say)."""
+    cdef block* b
+    cdef uint8_t* p
+    if i.max_size >= 0 and n > <size_t>i.max_size:
+        return -EMSGSIZE
+    p = inq_place(i, n, &b)
+    if p == NULL:
+        return -EAGAIN if n < BIG_FRAME else -ENOMEM
+    memcpy(p, data, n)
+    return inq_placed(i, flags, n, b)
 
 
 cdef inline size_t _frame_at(inq* i, size_t at, part* p) noexcept nogil:

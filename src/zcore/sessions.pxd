@@ -1,16 +1,19 @@
-"""The life of one stream connection: handshake, attachment to its socket, end.
+"""The life of one stream connection behind its handshake: attachment to its socket, traffic, end.
 
 All functions run on the reactor's thread and take the socket lock themselves, unless they say otherwise.
 """
 
 from libc.stdint cimport int64_t
 
-from .engine cimport ept, session, sock
-from .stream cimport peer_facts
+from .engine cimport session, sock
 
 
-cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint accepted) noexcept nogil
-# A connected descriptor: it belongs to the session from here. 0, or negative errno (the descriptor is then closed).
+cdef void session_attach(session* n) noexcept nogil
+# The handshake is over and written: the connection serves its socket from here, or ends.
+cdef void session_discard(session* n) noexcept nogil     # end one that was never attached
+cdef void session_known(session* n) noexcept nogil       # [lock] it is no stranger any more
+cdef void session_drain(session* n) noexcept nogil
+# [lock; let go of during writes] write until the kernel is full or nothing is left, within a budget
 cdef bint session_close(session* n) noexcept nogil      # False: somebody is reading or writing, try again soon
 cdef void session_watch(session* n) noexcept nogil       # [lock] watch for writability, as n.watch_out asks
 cdef void session_resume(session* n) noexcept nogil      # [lock] back into the set when its queue has room again

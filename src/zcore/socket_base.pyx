@@ -13,6 +13,7 @@ from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, LIMIT_OF_OPTION, PO
                       POLICY_DROP_NEWEST, POLICY_DROP_OLDEST, POLICY_KEEP_LAST, limits)
 from .message cimport release_drain, release_pending
 from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
+from .option_table cimport OPT_EFFECT_CURVE_CLIENT, OPT_EFFECT_CURVE_SERVER
 from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SPECIAL, OPT_TYPE_BYTES, option_find, option_row,
                        option_value, options_get, options_set)
 from .patterns cimport (RECV_NONE, SEND_NONE, WRAP_GROUP, WRAP_NUMBER, WRAP_TOPICS, EAGER, THREAD_SAFE_TYPE,
@@ -28,6 +29,7 @@ from .waiting cimport wait_one, wait_progress, wait_spin
 from .zmtp cimport TYPE_PAIR, TYPE_PEER
 
 from zcore.errors import make_error
+from zcore.sodium import load as load_sodium
 
 cdef uint32_t* _generation = generation_word()
 
@@ -340,7 +342,8 @@ cdef class SocketBase:
             value: int, or bytes (str is refused: see `set_string`).
 
         Raises:
-            ZMQError: EINVAL for an unknown option, one that this type does not have, a value out of range.
+            ZMQError: EINVAL for an unknown option, one that this type does not have, a value out of range; ENOTSUP for
+                options of CURVE without PyNaCl.
             TypeError: the value is not of the option's type.
 
         Source: zmq_setsockopt(3).
@@ -370,6 +373,8 @@ cdef class SocketBase:
             if not -0x8000000000000000 <= value <= 0xFFFFFFFFFFFFFFFF:
                 fail(-EINVAL, f"{value} does not fit 64 bits")
             number = value if value <= 0x7FFFFFFFFFFFFFFF else value - (1 << 64)
+        if row != NULL and row.effect >= OPT_EFFECT_CURVE_SERVER and row.effect <= OPT_EFFECT_CURVE_CLIENT:
+            load_sodium()         # says so here, where there is somebody to hear it, when it cannot be had
         self._enter()
         if row != NULL and row.type == OPT_TYPE_BYTES:
             rc = options_set(&self.s.opt, self.s.type, option, data, size, OPT_KIND_BYTES)

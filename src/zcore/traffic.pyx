@@ -5,10 +5,10 @@ from libc.errno cimport ECONNABORTED
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from .connection cimport (WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read, conn_read_begin,
-                          conn_write_begin, conn_write_end, conn_write_run)
+from .connection cimport (SECURE_WITH_GIL, WIRE_SECURE, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command,
+                          conn_pending, conn_read, conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_SLOW, session, sock
+from .engine cimport TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_SLOW, TODO_ZAP, session, sock
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport EAGER, WRAP_REQ, route_peek
@@ -123,7 +123,9 @@ cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
                 q.news_next = <peer*>head
                 if zq_casp(<void**>&other.inbox, head, q):
                     break
-        if sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
+        if q.asks != NULL:
+            sock_post(other, TODO_ZAP)       # the reactor's business alone
+        elif sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
             _wake_later(other, w)
     zq_unlock(&p.lnk.lock)
 
@@ -138,6 +140,10 @@ cdef void traffic_inbox(sock* s) noexcept nogil:
     while p != NULL:
         following = p.news_next
         news = zq_xchg32(&p.news, 0)
+        if p.asks != NULL and not p.answered:
+            p.answered = True
+            p.answer_next = s.answered
+            s.answered = p
         if p.attached:
             if news & NEWS_READABLE:
                 if s.row.traits & EAGER:
@@ -304,8 +310,9 @@ cdef int traffic_flush_now(sock* s) noexcept nogil:
 cdef bint traffic_heavy(sock* s) noexcept nogil:
     cdef peer* p = s.r.dirty
     while p != NULL:
-        if p.kind == PEER_STREAM and p.out.q.unsent > GATHER_FULL:
-            return True
+        if p.kind == PEER_STREAM and p.out.q.unsent > SECURE_WITH_GIL:
+            if p.out.q.unsent > GATHER_FULL or (p.c != NULL and p.c.wire == WIRE_SECURE):
+                return True
         p = p.dirty_next
     return False
 

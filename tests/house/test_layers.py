@@ -15,7 +15,7 @@ PYTHON = ROOT / "src" / "pyzq"
 ROOMS = [
     ("platform", "platform errors errno_zmq"),
     ("message", "message tracker ring buffer limits keeper"),
-    ("zmtp", "zmtp mechanism handshake codec codec_events plain curve null"),
+    ("zmtp", "zmtp mechanism sodium null plain curve handshake codec codec_events"),
     ("endpoint and options", "endpoint address options option_table option_values option_text"),
     ("subscriptions", "subscriptions radix fantree"),
     ("poller and reactor", "poller poller_table poller_epoll poller_kqueue poller_poll timers reactor resolver"),
@@ -27,7 +27,7 @@ ROOMS = [
     (
         "waiting and socket",
         (
-            "engine peers traffic waiting lease monitor heartbeat sessions epts joining dialling endpoints lifecycle "
+            "engine peers traffic waiting lease monitor heartbeat zap sessions opening epts joining dialling endpoints lifecycle "
             "border context frame socket_base accounts polling socket direct"
         ),
     ),
