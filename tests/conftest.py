@@ -20,7 +20,7 @@ if str(HERE) not in sys.path:
 WATCHDOG = float(
     os.environ.get("PYZQ_TEST_WATCHDOG", "60")
 )  # seconds for one test; `slow` ones get three times as many
-BOOKED = ("patterns", "connection", "limits", "options", "api")  # folders whose every test must leave nothing open
+BOOKED = ("patterns", "connection", "limits", "options", "security", "api")  # folders whose every test must leave nothing open
 
 _stderr = None
 

@@ -38,7 +38,7 @@ cdef extern from *:
 
 cdef enum:
     RAW_FIRST = 4096      # bytes of the first buffer for input that has to be decoded
-    RAW_MAX = 122880      # and of a busy peer's: what is decoded from it fits a queue's buffer of READ_MAX
+    RAW_MAX = 69632       # and of a busy peer's: more than the largest frame that does not get a block of its own
     CODED_KEEP = 131072   # a larger buffer for encoded output is given back when it is empty
     # an entry of coded_lens: (bytes of the queue << 8) | bytes that encoding adds, or one of
     ENTRY_SHIFT = 8

@@ -29,6 +29,10 @@ def load():
     except ImportError as why:
         raise make_error(errno.ENOTSUP, "CURVE needs PyNaCl: pip install PyNaCl") from why
 
+    # Chooses the fastest code for this CPU; PyNaCl's own modules would do it, but they are not needed here.
+    if lib.sodium_init() < 0:
+        raise make_error(errno.ENOTSUP, "libsodium cannot be initialised on this machine")
+
     def address(name):
         return int(ffi.cast("uintptr_t", ffi.addressof(lib, name)))
 
