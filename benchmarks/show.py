@@ -8,6 +8,9 @@ from typing import Any
 
 from .session import Progress
 
+WIDTH = 200  # of what is not a terminal
+KEPT = 4  # columns that are shown however narrow the terminal is
+
 
 @contextmanager
 def progress(title: str, console: Any = None) -> Iterator[Progress]:
@@ -34,6 +37,7 @@ def progress(title: str, console: Any = None) -> Iterator[Progress]:
 def table(heads: list[str], body: list[list[str]], title: str = "", console: Any = None) -> None:
     """A table; through rich when it is there, plain Markdown otherwise."""
     try:
+        from rich import box
         from rich.console import Console
         from rich.table import Table
     except ImportError:
@@ -41,12 +45,22 @@ def table(heads: list[str], body: list[list[str]], title: str = "", console: Any
 
         print("\n".join(part for part in (title, grid(heads, body)) if part))
         return
-    grown = Table(title=title or None, title_justify="left")
-    for head in heads:
-        grown.add_column(head, overflow="fold")
+    shown = console or Console()
+    if not shown.is_terminal:
+        shown = Console(width=max(WIDTH, shown.width))  # a file or a pipe has no edge at which to fold
+    grown = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    # Names and ratios stay in one piece; where there is no room, the columns on the right go.
+    widths = [max(len(line[k]) for line in [heads, *body]) + 3 for k in range(len(heads))]
+    fits = len(heads)
+    while fits > KEPT and sum(widths[:fits]) > shown.width:
+        fits -= 1
+    for head in heads[:fits]:
+        grown.add_column(head, no_wrap=True)
     for line in body:
-        grown.add_row(*line)
-    (console or Console()).print(grown)
+        grown.add_row(*line[:fits])
+    shown.print(grown)
+    if fits < len(heads):
+        say(f"A wider terminal shows {', '.join(heads[fits:])}, too.", shown)
 
 
 def say(text: str, console: Any = None) -> None:

@@ -20,7 +20,8 @@ if str(HERE) not in sys.path:
 WATCHDOG = float(
     os.environ.get("PYZQ_TEST_WATCHDOG", "60")
 )  # seconds for one test; `slow` ones get three times as many
-BOOKED = ("patterns", "connection", "limits", "options", "security", "api")  # folders whose every test must leave nothing open
+# folders whose every test must leave nothing open
+BOOKED = ("patterns", "connection", "limits", "options", "security", "api")
 
 _stderr = None
 
@@ -111,7 +112,9 @@ def books(request, watchdog):
     from support.leaks import Baseline
 
     baseline = Baseline()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     yield
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == blocked  # no call leaves signals blocked
     if not getattr(request.node, "failed", False):  # what a failed test holds stays in its traceback
         baseline.check()
 

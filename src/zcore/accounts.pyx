@@ -98,6 +98,11 @@ def books_of(SocketBase socket):
                 refused = s.r.dropped[k]
                 total.dropped[0][k] += refused
                 total.accepted[0] += refused
+            # XPUB: messages that its peers' queues have delivered to one more queue
+            total.delivered[1] -= s.r.upward_msgs
+            total.queued[1] += s.r.upward_msgs
+            total.accepted[1] += s.r.upward_lost
+            total.dropped[1][0] += s.r.upward_lost
         n = 0
         while n < 64 and at + n < s.r.npeers:
             _read(s.r.peers[at + n], &entries[n])

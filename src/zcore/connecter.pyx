@@ -43,6 +43,7 @@ from zcore.address cimport (
     zq_addr,
     zq_addr_family,
 )
+from zcore.descriptors cimport fd_close, fd_ours
 from zcore.endpoint cimport (
     HOST_IPV6,
     HOST_NAME,
@@ -58,7 +59,6 @@ from zcore.socks cimport SOCKS_FAILED, SOCKS_OPEN, SOCKS_SEND, socks_start, sock
 from zcore.stream cimport WANT_IN, WANT_OUT, stream_opts_copy, stream_opts_free, stream_socket
 
 cdef extern from "net.h" nogil:
-    void zq_close(int fd)
     int zq_bind(int fd, const zq_addr* a)
     int zq_connect(int fd, const zq_addr* a)
     int zq_connect_result(int fd)
@@ -107,7 +107,7 @@ cdef void _move(connecter* c, int event) noexcept nogil:
 
 cdef void _lose(connecter* c, int err) noexcept nogil:
     _stop(c)
-    zq_close(c.fd)
+    fd_close(c.fd)
     c.fd = -1
     c.err = err
     _move(c, E_LOST)
@@ -116,10 +116,10 @@ cdef void _lose(connecter* c, int err) noexcept nogil:
 cdef void _stop(connecter* c) noexcept nogil:
     """End all connects under way.  The group goes first, so that its members need not leave it one by one."""
     cdef int i
-    zq_close(c.group)
+    fd_close(c.group)
     c.group = -1
     for i in range(ADDR_LIST_MAX):
-        zq_close(c.fds[i])
+        fd_close(c.fds[i])
         c.fds[i] = -1
     c.running = 0
     free(c.addresses)
@@ -275,7 +275,7 @@ cdef int _open(const connecter* c, const zq_addr* a, int* fd) noexcept nogil:
     if rc == 0 and zq_is_self_connected(fd[0]):
         rc = -ECONNREFUSED
     if rc < 0 and rc != -EINPROGRESS:
-        zq_close(fd[0])
+        fd_close(fd[0])
         fd[0] = -1
     return rc
 
@@ -285,7 +285,7 @@ cdef void _refused(connecter* c, int i, int err) noexcept nogil:
     if c.fds[i] >= 0:
         if c.group >= 0:
             zq_group_remove(c.group, c.fds[i])
-        zq_close(c.fds[i])
+        fd_close(c.fds[i])
         c.fds[i] = -1
         c.running -= 1
     # Of several reasons, that a host answered and refused says most.
@@ -312,12 +312,12 @@ cdef bint _gathered(connecter* c) noexcept nogil:
     cdef int i
     if c.running == 0 or c.group >= 0:
         return True
-    c.group = zq_group_open()
+    c.group = fd_ours(zq_group_open())
     if c.group < 0:
         return False
     for i in range(ADDR_LIST_MAX):
         if c.fds[i] >= 0 and zq_group_add(c.group, c.fds[i]) < 0:
-            zq_close(c.group)
+            fd_close(c.group)
             c.group = -1
             return False
     return True
@@ -448,7 +448,7 @@ cdef void connecter_reset(connecter* c) noexcept nogil:
     if not c.made:
         return
     _stop(c)
-    zq_close(c.fd)
+    fd_close(c.fd)
     c.fd = -1
     c.err = 0
     c.state = CONNECT_IDLE

@@ -189,6 +189,7 @@ cdef int _read_raw(conn* c, inq* i) noexcept nogil:
     cdef uint8_t* dst
     cdef size_t room = inq_space(i, &dst)
     cdef ssize_t got
+    cdef int rc
     if room <= FRAME_HEADER_MAX:
         return 1
     got = _recv(c.fd, dst + FRAME_HEADER_MAX, room - FRAME_HEADER_MAX)
@@ -197,8 +198,8 @@ cdef int _read_raw(conn* c, inq* i) noexcept nogil:
     # the long form of a frame header, whatever the size: the bytes stand behind it already
     dst[0] = FRAME_LONG
     put_be64(dst + 1, <uint64_t>got)
-    inq_got(i, <size_t>got + FRAME_HEADER_MAX)
-    return 1
+    rc = inq_got(i, <size_t>got + FRAME_HEADER_MAX)
+    return rc if rc < 0 else 1
 
 
 cdef int conn_read_begin(conn* c, inq* i) noexcept nogil:
@@ -225,6 +226,8 @@ cdef int _read_coded(conn* c, inq* i, size_t budget) noexcept nogil:
     cdef ssize_t got
     cdef bint big
     cdef int rc
+    if budget <= GIL_BUDGET and c.wire == WIRE_SECURE:
+        budget = SECURE_WITH_GIL
     while budget:
         big = i.big != NULL
         if big:
@@ -238,8 +241,8 @@ cdef int _read_coded(conn* c, inq* i, size_t budget) noexcept nogil:
             room = c.raw_cap - c.raw_len
             if room == 0:
                 return 1          # the frame needs more, and gets it at the next begin
-            if budget <= GIL_BUDGET and c.wire == WIRE_SECURE and room > SECURE_WITH_GIL:
-                room = SECURE_WITH_GIL
+            if room > budget:
+                room = budget
         got = _recv(c.fd, dst, room)
         if got < 0:
             return 0 if got == -EAGAIN else <int>got

@@ -10,17 +10,17 @@ from .connecter cimport (CONNECT_FAILED, CONNECT_NAMING, CONNECT_OPEN, connect_w
                          connecter_reset, connecter_resolved, connecter_step, connecter_take_fd)
 from .engine cimport EPT_FAILED, EPT_NEW, EPT_RUNNING, EPT_STOPPING, EPT_WAITING, TODO_ENDPOINTS, ept, session, sock
 from .epts cimport ept_free, ept_unlink
-from .limits cimport DROP_CLOSED
+from .limits cimport DROP_CLOSED, DROP_PEER_GONE
 from .listener cimport (ACCEPT_DONE, ACCEPT_LATER, ACCEPT_NEXT, ACCEPT_NONE, accept_verdict, accepted,
                         listener_accept, listener_close)
 from .monitor cimport EVENT_ACCEPT_FAILED, EVENT_CLOSED, EVENT_CONNECT_DELAYED, EVENT_CONNECT_RETRIED, monitor_emit
-from .pipe cimport outq_clear
+from .peers cimport peer_gone
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .reactor cimport (POLL_IN, POLL_OUT, handle, handle_init, handle_remove, handle_set, timer, timer_cancel,
                        timer_init, timer_set)
 from .resolver cimport resolve_cancel, resolve_result, resolve_start
-from .routing cimport peer, routing_dirty
 from .opening cimport opening_room, session_open
+from .routing cimport peer
 from .sessions cimport session_leave
 from .stream cimport WANT_IN, WANT_OUT, peer_facts, stream_facts
 from .traffic cimport sock_post, sock_wake, traffic_settle, wakes, wakes_run
@@ -150,6 +150,28 @@ cdef void _on_leave(timer* t, int64_t now) noexcept nogil:
     endpoints_run(s)
 
 
+cdef void _drop_peer(ept* e, int reason) noexcept nogil:
+    """[lock] Nobody will connect any more on behalf of its peer, which stayed for that."""
+    cdef peer* p = e.p
+    e.p = NULL
+    if p != NULL and p.c == NULL:
+        peer_gone(e.s, p, reason)
+
+
+cdef void _give_up(ept* e) noexcept nogil:
+    cdef sock* s = e.s
+    cdef wakes w
+    w.n = 0
+    zq_lock(&s.lock)
+    e.state = EPT_STOPPING if e.leaving else EPT_FAILED
+    _drop_peer(e, DROP_PEER_GONE)
+    traffic_settle(s, &w)
+    sock_wake(s)
+    zq_unlock(&s.lock)
+    wakes_run(&w)
+    sock_post(s, TODO_ENDPOINTS)
+
+
 cdef void endpoint_lost(ept* e, int how) noexcept nogil:
     cdef sock* s = e.s
     cdef int64_t ns
@@ -176,8 +198,7 @@ cdef void endpoint_lost(ept* e, int how) noexcept nogil:
     connecter_reset(&e.dial)
     ns = backoff_next(&e.back, s.opt.reconnect_ivl, s.opt.reconnect_ivl_max)
     if give_up or ns < 0:
-        e.state = EPT_STOPPING if e.leaving else EPT_FAILED
-        sock_post(s, TODO_ENDPOINTS)
+        _give_up(e)
         return
     e.state = EPT_WAITING
     e.delayed = False
@@ -217,7 +238,6 @@ cdef void _end(ept* e) noexcept nogil:
     cdef sock* s = e.s
     cdef session* n
     cdef wakes w
-    cdef peer* p
     cdef int fd = e.l.fd
     cdef int64_t due
     w.n = 0
@@ -235,13 +255,7 @@ cdef void _end(ept* e) noexcept nogil:
                 n.p.endpoint = NULL
             session_leave(n, due if e.bound else 0)
         n = n.next
-    p = e.p
-    if p != NULL and p.c == NULL:
-        outq_clear(&p.out, DROP_CLOSED)
-        p.gone = True
-        p.endpoint = NULL
-        routing_dirty(&s.r, p)
-    e.p = NULL
+    _drop_peer(e, DROP_CLOSED)
     ept_unlink(s, e)
     traffic_settle(s, &w)
     sock_wake(s)

@@ -5,18 +5,19 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
-from .engine cimport TODO_RESUME, sock
+from .engine cimport sock
 from .errno_zmq cimport ENOTSOCK
 from .message cimport MK_BLOCK, MK_OBJECT, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_init, zmsg_release
 from .patterns cimport RECV_NONE, route_can_send, route_peek, route_pop, route_send
 from .pipe cimport part
 from .platform cimport generation_word, zq_load32, zq_lock, zq_now_ns, zq_unlock
 from .socket_base cimport SocketBase
-from .traffic cimport sock_post, sock_ref, sock_unref, sock_wake, traffic_inbox, traffic_settle, wakes, wakes_run
+from .traffic cimport (sock_ref, sock_unref, sock_wake, traffic_inbox, traffic_resume, traffic_settle, wakes,
+                       wakes_run)
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_one, wait_progress, wait_spin
 
 cdef enum:
-    READ_BUDGET = 65536       # bytes one call reads before it looks at what came
+    READ_BUDGET = 131072      # bytes one call reads before it looks at what came; more than GIL_BUDGET, for there is no GIL
 
 
 cdef sock* direct_open(object socket) except NULL:
@@ -52,9 +53,7 @@ cdef void _leave(sock* s) noexcept nogil:
     """[lock; let go of] Act on what the call did to queues, then wake whom it concerns."""
     cdef wakes w
     w.n = 0
-    if s.r.resume:
-        s.r.resume = False
-        sock_post(s, TODO_RESUME)
+    traffic_resume(s)
     traffic_settle(s, &w)
     zq_unlock(&s.lock)
     if w.n:

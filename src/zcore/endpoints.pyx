@@ -6,12 +6,12 @@ from libc.stdio cimport snprintf
 from libc.string cimport memcpy, strlen
 
 from .connecter cimport connecter_init
-from .ctx cimport ctx_reactor
+from .ctx cimport ctx_reactor, ctx_reactor_left
 from .endpoint cimport (ENDPOINT_BIND, ENDPOINT_CONNECT, TRANSPORT_INPROC, TRANSPORT_IPC, TRANSPORT_TCP, endpoint,
                         endpoint_parse, endpoint_print, endpoint_reason)
 from .engine cimport EPT_FAILED, EPT_STOPPING, TODO_ENDPOINTS, ept, sock
 from .epts cimport copy_text, ept_free, ept_is, ept_last, ept_link, ept_listed, ept_new, ept_unlink, stream_options_of
-from .errno_zmq cimport ENOCOMPATPROTO
+from .errno_zmq cimport ENOCOMPATPROTO, ENOTSOCK
 from .limits cimport POLICY_DISCONNECT
 from .joining cimport inproc_bind, inproc_connect, inproc_forget, inproc_leave
 from .listener cimport listener_open
@@ -24,7 +24,7 @@ from .pubsub cimport own_resend
 from .reactor cimport reactor
 from .routing cimport PEER_STREAM, peer, routing_add, routing_find, routing_name, routing_name_generated
 from .traffic cimport sock_post, sock_ref, sock_wake, traffic_settle, wakes, wakes_run
-from .waiting cimport wait_one
+from .waiting cimport WAIT_GOING, wait_one
 from .zmtp cimport TYPE_DEALER, TYPE_PUB, TYPE_REQ, TYPE_SUB, TYPE_XSUB
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -56,18 +56,29 @@ cdef int _parse(sock* s, const char* text, size_t n, endpoint* out, int directio
 cdef int _need_reactor(sock* s, char* why) noexcept nogil:
     """No lock held."""
     cdef reactor* rx = NULL
+    cdef bint taken
     cdef int rc
-    if s.rx != NULL:
-        return 0
+    zq_lock(&s.lock)
+    taken = s.rx != NULL
+    rc = -ENOTSOCK if s.closed else 0
+    zq_unlock(&s.lock)
+    if taken or rc < 0:
+        return rc
     rc = ctx_reactor(s.x, <uint64_t>s.opt.affinity, &rx)
     if rc < 0:
         snprintf(why, WHY_MAX, "no reactor to serve the socket: IO_THREADS is 0, AFFINITY names none, or no thread could start")
         return rc
     zq_lock(&s.lock)
-    s.rx = rx
-    sock_ref(s)               # the reactor's
+    if s.closed:
+        rc = -ENOTSOCK
+    taken = s.rx == NULL and rc == 0
+    if taken:
+        s.rx = rx
+        sock_ref(s)           # the reactor's
     zq_unlock(&s.lock)
-    return 0
+    if not taken:             # another thread was faster
+        ctx_reactor_left(s.x, rx)
+    return rc
 
 
 cdef bint _never_inproc(sock* s, char* why) noexcept nogil:
@@ -104,7 +115,7 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
     rc = _need_reactor(s, why)
     if rc == 0:
         zq_lock(&s.lock)
-        rc = stream_options_of(s, &e.sopts)
+        rc = -ENOTSOCK if s.closed else stream_options_of(s, &e.sopts)
         zq_unlock(&s.lock)
     if rc == 0:
         e.stream = True
@@ -115,24 +126,29 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
         e.name = copy_text(e.l.text, strlen(e.l.text))
         if e.name == NULL:
             rc = -ENOMEM
+    if rc == 0:
+        fd = e.l.fd
+        monitor_emit(s, EVENT_LISTENING, fd, e.l.text)
+        zq_lock(&s.lock)
+        if s.closed:
+            rc = -ENOTSOCK
+        else:
+            ept_link(s, e)
+            ept_last(s, e.name)
+            sock_post(s, TODO_ENDPOINTS)
+        zq_unlock(&s.lock)
     if rc < 0:
         if why[0] == 0:
             snprintf(why, WHY_MAX, "cannot bind %.*s", shown, text)
         ept_free(e)
-        return rc
-    fd = e.l.fd
-    zq_lock(&s.lock)
-    ept_link(s, e)
-    ept_last(s, e.name)
-    zq_unlock(&s.lock)
-    monitor_emit(s, EVENT_LISTENING, fd, e.l.text)
-    sock_post(s, TODO_ENDPOINTS)
-    return 0
+    return rc
 
 
 cdef bint _connected_already(sock* s, ept* e) noexcept nogil:
-    """DEALER, SUB, PUB and REQ connect once to an endpoint; a second time does nothing."""
+    """DEALER, SUB, PUB and REQ connect once to an endpoint of the network; a second time does nothing."""
     cdef ept* other = s.epts
+    if e.where.transport == TRANSPORT_INPROC:
+        return False
     if s.type != TYPE_DEALER and s.type != TYPE_SUB and s.type != TYPE_PUB and s.type != TYPE_REQ:
         return False
     while other != NULL:
@@ -188,7 +204,7 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
     rc = _need_reactor(s, why)
     if rc == 0:
         zq_lock(&s.lock)
-        rc = stream_options_of(s, &e.sopts)
+        rc = -ENOTSOCK if s.closed else stream_options_of(s, &e.sopts)
         if rc == 0:
             rc = connecter_init(&e.dial, &e.where, &e.sopts)
         if rc == 0:
@@ -213,6 +229,7 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         if rc == 0:
             ept_link(s, e)
             ept_last(s, e.name)
+            sock_post(s, TODO_ENDPOINTS)
         zq_unlock(&s.lock)
     if rc < 0:
         if why[0] == 0:
@@ -220,11 +237,18 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         ept_free(e)
         return rc
     sock_wake(s)
-    sock_post(s, TODO_ENDPOINTS)
     return 0
 
 
 cdef int endpoint_leave(sock* s, const char* text, size_t n, bint bound, char* why) noexcept nogil:
+    cdef int rc = _leave_one(s, text, n, bound, why)
+    # What was connected several times is disconnected at once.
+    while rc == 0 and not bound and _leave_one(s, text, n, bound, why) == 0:
+        pass
+    return rc
+
+
+cdef int _leave_one(sock* s, const char* text, size_t n, bint bound, char* why) noexcept nogil:
     cdef endpoint where
     cdef ept* e
     cdef char[768] printed
@@ -268,12 +292,12 @@ cdef int endpoint_leave(sock* s, const char* text, size_t n, bint bound, char* w
         # The address must be free when this call returns, and it is the reactor that closes descriptors.
         sock_post(s, TODO_ENDPOINTS)
         deadline = zq_now_ns() + LEAVE_PATIENCE
-        while ept_listed(s, e) and wait_one(s, 0, deadline, NULL) != -EAGAIN:
+        while ept_listed(s, e) and wait_one(s, WAIT_GOING, deadline, NULL) != -EAGAIN:
             pass
         zq_unlock(&s.lock)
         return 0
     e.state = EPT_STOPPING
-    ept_unlink(s, e)
+    ept_unlink(s, e)          # from here nobody else finds it
     zq_unlock(&s.lock)
     inproc_forget(s, e)
     if not bound:

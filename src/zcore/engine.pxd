@@ -31,17 +31,14 @@ from .stream cimport stream_opts
 cdef enum:
     # sock.todo: why its task was posted [atomic bits]
     TODO_FLUSH = 1        # queues with bytes the application left for later
-    TODO_BLOCKED = 2      # connections to watch for writability
+    TODO_MIND = 2         # connections in sock.mind: blocked ones, ones that may be read again, slow ones, time to live
     TODO_FAILED = 4       # connections that ended
     TODO_ENDPOINTS = 8    # endpoints to start or to stop
     TODO_LEASE = 16       # the application came back from a long wait: look after the input again
     TODO_CLOSE = 32       # the socket was closed
     TODO_GRAVES = 64      # sessions whose memory may be freed now
-    TODO_RESUME = 128     # input that was paused at the high-water mark may go on
-    TODO_INBOX = 256      # an inproc peer has news for a socket whose application is away
-    TODO_SLOW = 512       # a peer's queue has become full, and the policy limits for how long
-    TODO_BEAT = 1024      # a peer's PING asked for a time to live
-    TODO_ZAP = 2048       # an authoriser has answered a handshake
+    TODO_INBOX = 128      # an inproc peer has news for a socket whose application is away
+    TODO_ZAP = 1024       # an authoriser has answered a handshake
 
 cdef enum:
     # sock.lease: who reads
@@ -79,13 +76,14 @@ cdef struct session:      # one stream connection, from accept or connect to its
     session* prev
     session* flush_next   # in sock.flush
     session* failed_next  # in sock.failed
+    session* mind_next    # in sock.mind
     bint in_flush
     bint in_failed
+    bint in_mind
     bint accepted         # by a listener
     bint active           # the handshake is over and the peer attached
     bint in_set           # its descriptor is in sock.set
     bint watch_out        # the reactor is to watch for writability
-    bint resume           # in need of going back into the set
     handle h              # [reactor] handshake, then writability
     timer limit           # [reactor] HANDSHAKE_IVL; after session_leave, LINGER
     timer beat            # [reactor] heartbeats
@@ -151,6 +149,7 @@ cdef struct sock:
     options opt
     routing r
     bint closed           # by the application
+    bint close_seen       # [reactor] TODO_CLOSE has come: the closing thread has done its part
     bint closing_done
     uint32_t fatal        # errno that every further call gets, 0 none
     ept* epts
@@ -172,6 +171,8 @@ cdef struct sock:
     zq_wakefd wake        # made by the first wait
     bint wake_open
     uint32_t wake_raised  # atomic: a signal is on its way
+    uint32_t news         # atomic: counts what waiting threads were woken for
+    void* watches         # the waiting threads (waiting.pxd: watch)
     bint leader           # a thread waits in, or reads the events of, `set`
     uint32_t outside      # Pollers that watch the set from outside
     uint32_t spin_score   # 0-256: how often spinning paid
@@ -188,6 +189,7 @@ cdef struct sock:
     bint reader_is_reactor    # always: FD was exported, or the poller has no aggregate descriptor
     session* sessions
     uint32_t nactive
+    bint heavy_left       # a read with the GIL held has left something for one without it: sock_read_apart
     session* only         # the one active session, when there is exactly one
     uint8_t lease
     uint32_t touch        # counts receiving calls
@@ -198,6 +200,8 @@ cdef struct sock:
     uint64_t burst_cost
     session* flush
     session* failed
+    uint32_t full_writes  # writes under way for queues that are full
+    session* mind         # what the reactor is to look at: see TODO_MIND
     session* graves       # freed when no thread is in the set
     session* strangers    # accepted connections whose handshake is not over, the oldest first
     session* strangers_last

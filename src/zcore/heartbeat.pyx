@@ -10,6 +10,10 @@ from .reactor cimport timer, timer_cancel, timer_init, timer_set
 from .traffic cimport session_failed, traffic_write
 from .zmtp cimport ZMTP_3_0, put_ping
 
+cdef enum:
+    TTL_MOST = 65000          # ms: libzmq's peers keep a longer one modulo 65.5 s, and would end a good connection
+
+
 cdef extern from "<sys/ioctl.h>" nogil:
     int ioctl(int fd, unsigned long request, int* out)
     unsigned long FIONREAD
@@ -27,6 +31,7 @@ cdef void _on_beat(timer* t, int64_t now) noexcept nogil:
     cdef int64_t ivl, timeout, ttl
     cdef int64_t due = -1
     cdef int error = 0
+    cdef int told
     zq_lock(&s.lock)
     if n.c.closing or n.p == NULL:
         zq_unlock(&s.lock)
@@ -50,7 +55,8 @@ cdef void _on_beat(timer* t, int64_t now) noexcept nogil:
         due = n.c.ttl_due
     if error == 0 and ivl > 0 and n.c.dialect >= ZMTP_3_0:
         if n.next_ping <= now:
-            if conn_control(&n.c, ping, put_ping(ping, <uint16_t>(s.opt.heartbeat_ttl // 100))) == 0:
+            told = s.opt.heartbeat_ttl if s.opt.heartbeat_ttl < TTL_MOST else TTL_MOST
+            if conn_control(&n.c, ping, put_ping(ping, <uint16_t>(told // 100))) == 0:
                 traffic_write(s, n)
             if n.c.ping_sent == 0:
                 n.c.ping_sent = now

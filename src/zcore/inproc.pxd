@@ -40,6 +40,8 @@ cdef void link_unref(link* k) noexcept nogil
 cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control, bint* wake) noexcept nogil
 # A whole message; pre and parts are moved out on success, left alone otherwise. 0, PUT_DROPPED, -EAGAIN (full), -EPIPE (nobody reads), -ENOMEM.
 # wake: the queue was empty before.
+cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept nogil
+# Size and first byte of what link_take would give now; a writer that drops its oldest may still change that.
 cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil
 # The next part for side's reader: 1, or 0 when there is none. credit: the writer may go on.
 cdef void link_leave(link* k, int side) noexcept nogil      # this side reads and writes no more

@@ -7,7 +7,7 @@ from libc.stdlib cimport calloc, free, malloc
 from .keeper cimport keeper_clear, keeper_put, keeper_take, kept, kept_free
 from .limits cimport (DROP_FILTERED, DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_PEER_GONE, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
                       POLICY_KEEP_LAST, POLICY_TYPE, below_half, books, limits, over_limit, policy_blocks)
-from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_init, zmsg_move, zmsg_release, zmsg_size
+from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size
 from .pipe cimport PUT_DROPPED
 from .platform cimport zq_add32, zq_lock, zq_mutex_destroy, zq_mutex_init, zq_sub32, zq_unlock
 from .ring cimport msgring_at, msgring_count, msgring_free, msgring_pop, msgring_reserve, msgring_slot
@@ -152,6 +152,20 @@ cdef void _refill(half* h) noexcept nogil:
             h.nbytes += zmsg_size(&e.parts[i])
             zmsg_move(msgring_slot(&h.ring), &e.parts[i])
     kept_free(e)
+
+
+cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    cdef bint there
+    zq_lock(&k.lock)
+    if msgring_count(&h.ring) == 0 and h.keep.count:
+        _refill(h)
+    there = msgring_count(&h.ring) != 0
+    if there:
+        size[0] = zmsg_size(msgring_at(&h.ring, 0))
+        first[0] = zmsg_data(msgring_at(&h.ring, 0))[0] if size[0] else 0
+    zq_unlock(&k.lock)
+    return there
 
 
 cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil:

@@ -1,26 +1,29 @@
 """Binding, connecting and parting over inproc; see joining.pxd."""
 
-from libc.errno cimport EADDRINUSE, ECONNABORTED, ENOMEM
+from libc.errno cimport EADDRINUSE, ENOMEM
 from libc.stdint cimport uint32_t, uint8_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strlen
 
 from .ctx cimport ctx_name, ctx_name_trim, inproc_name
 from .engine cimport EPT_RUNNING, ept, sock
-from .epts cimport ept_free, ept_last, ept_link, ept_listed, ept_unlink
+from .epts cimport ept_free, ept_is, ept_last, ept_link, ept_listed, ept_unlink
 from .inproc cimport link, link_limits, link_new, link_ref
-from .limits cimport limits
-from .patterns cimport EAGER, ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
-from .peers cimport peer_farewell, peer_greet, peer_make, sock_limits
+from .errno_zmq cimport ENOTSOCK
+from .limits cimport DROP_CLOSED, limits
+from .patterns cimport ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
+from .peers cimport peer_gone, peer_greet, peer_make, sock_limits
 from .platform cimport zq_lock, zq_unlock
-from .pubsub cimport fanout_take
 from .routing cimport (NEWS_GONE, NEWS_READABLE, PEER_INPROC, peer, peer_free, routing_add, routing_dirty,
-                       routing_find, routing_name, routing_name_generated, routing_readable, routing_remove,
+                       routing_find, routing_name, routing_name_generated, routing_remove,
                        routing_writable)
-from .traffic cimport peer_notify, sock_ref, sock_unref, sock_wake, traffic_inbox, traffic_settle, wakes, wakes_run
+from .traffic cimport (peer_notify, sock_ref, sock_unref, sock_wake, traffic_hear, traffic_inbox, traffic_settle, wakes,
+                       wakes_run)
+
+cdef enum:                # why two sides do not come together
+    JOIN_REFUSED = 1          # the bound side has its one peer
+    JOIN_CLOSING = 2          # it is being closed
 
 cdef struct link_side:    # what the bound side has to say before it is joined
-    limits sending
-    limits receiving
     uint8_t id[256]
     size_t id_len
 
@@ -68,25 +71,22 @@ cdef void _arrive(sock* s, peer* p) noexcept nogil:
     """[lock] An inproc peer whose link is whole: it is greeted, and what it has sent already is seen."""
     peer_greet(s, p)
     routing_writable(&s.r, p)
-    if s.row.traits & EAGER:
-        fanout_take(&s.r, p)
-    else:
-        routing_readable(&s.r, p)
+    traffic_hear(s, p)
     routing_dirty(&s.r, p)
 
 
 cdef int _offer(sock* b, peer** made, link_side* said) noexcept nogil:
-    """The bound side's peer, not in any list yet. 1: it takes nobody now; 0; -ENOMEM."""
+    """The bound side's peer, not in any list yet. 0; JOIN_REFUSED, JOIN_CLOSING; -ENOMEM."""
     cdef int rc = 0
     zq_lock(&b.lock)
-    if b.closed or _one_peer_taken(b):
-        rc = 1                # as over tcp: the connection is not accepted
+    if b.closed:
+        rc = JOIN_CLOSING
+    elif _one_peer_taken(b):
+        rc = JOIN_REFUSED     # as over tcp: the connection is not accepted
     else:
         made[0] = peer_make(b, PEER_INPROC)
         if made[0] == NULL:
             rc = -ENOMEM
-        sock_limits(b, &said.sending, True)
-        sock_limits(b, &said.receiving, False)
         said.id_len = b.opt.routing_id.size
         memcpy(said.id, b.opt.routing_id.data, said.id_len)
     zq_unlock(&b.lock)
@@ -99,17 +99,19 @@ cdef bint _waits(sock* a, ept* e) noexcept nogil:
 
 
 cdef int _join(sock* a, ept* e, sock* b) noexcept nogil:
-    """Connect socket a (its endpoint e, whose peer exists already) to the bound socket b."""
+    """Connect socket a (its endpoint e, whose peer exists already) to the bound socket b. 0: done, or e waits no more;
+    JOIN_*; -ENOMEM."""
     cdef link* k = NULL
     cdef peer* pa = NULL
     cdef peer* pb = NULL
     cdef wakes w
     cdef link_side said
+    cdef limits sending, receiving
     cdef int rc = _offer(b, &pb, &said)
     cdef bint joined = False
     w.n = 0
     if rc:
-        return rc if rc < 0 else 0
+        return rc
     zq_lock(&a.lock)
     if _waits(a, e):
         pa = e.p
@@ -122,14 +124,13 @@ cdef int _join(sock* a, ept* e, sock* b) noexcept nogil:
         if not pa.named:
             memcpy(pa.identity, said.id, said.id_len)
             pa.identity_len = <uint32_t>said.id_len
-        link_limits(k, 1, &said.sending, &said.receiving)
     zq_unlock(&a.lock)
     if k == NULL:
         peer_free(pb)
         return 0
 
     zq_lock(&b.lock)
-    rc = -ECONNABORTED if b.closed else routing_add(&b.r, pb)
+    rc = JOIN_CLOSING if b.closed else routing_add(&b.r, pb)
     if rc == 0:
         # In b's lists first: news that a's side sends from here on must find it there.
         zq_lock(&k.lock)
@@ -138,6 +139,9 @@ cdef int _join(sock* a, ept* e, sock* b) noexcept nogil:
             k.ends[1] = pb
         zq_unlock(&k.lock)
         if joined:
+            sock_limits(b, &sending, True)
+            sock_limits(b, &receiving, False)
+            link_limits(k, 1, &sending, &receiving)
             _inproc_name(b, pb, NULL)
             _arrive(b, pb)
         else:
@@ -148,7 +152,7 @@ cdef int _join(sock* a, ept* e, sock* b) noexcept nogil:
     zq_unlock(&b.lock)
     if not joined:
         peer_free(pb)
-        return rc if rc == -ENOMEM else 0
+        return rc
 
     zq_lock(&a.lock)
     if ept_listed(a, e) and e.p == pa:
@@ -160,6 +164,37 @@ cdef int _join(sock* a, ept* e, sock* b) noexcept nogil:
     zq_unlock(&a.lock)
     wakes_run(&w)
     return 0
+
+
+cdef bint _meet(sock* a, ept* e, sock* b) noexcept nogil:
+    """Join the two, or else have e look for somebody else. False: b can take nobody now."""
+    cdef int rc = _join(a, e, b)
+    if rc != JOIN_CLOSING and rc >= 0:
+        return True
+    _seek(a, e, b)
+    return False
+
+
+cdef void _seek(sock* a, ept* e, sock* vain) noexcept nogil:
+    """Join e to whoever is bound to its name, or have it wait for who binds next.  vain: may still have the name, but is
+    closing or out of memory."""
+    cdef inproc_name* entry
+    cdef sock* b = NULL
+    zq_lock(&a.lock)
+    if _waits(a, e):
+        zq_lock(&a.x.lock)
+        entry = ctx_name(a.x, e.where.name, e.where.name_n, True)
+        if entry != NULL and entry.sock != NULL and entry.sock != vain:
+            b = <sock*>entry.sock
+            sock_ref(b)
+        elif entry != NULL:
+            e.waiting_next = <ept*>entry.waiting
+            entry.waiting = e
+        zq_unlock(&a.x.lock)
+    zq_unlock(&a.lock)
+    if b != NULL:
+        _meet(a, e, b)
+        sock_unref(b)
 
 
 cdef sock* _next_waiting(sock* s, ept* e, ept** found) noexcept nogil:
@@ -182,8 +217,12 @@ cdef int inproc_bind(sock* s, ept* e) noexcept nogil:
     cdef inproc_name* entry
     cdef ept* waiting = NULL
     cdef sock* a
+    cdef bint more = True
     cdef int rc = 0
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        return -ENOTSOCK
     zq_lock(&s.x.lock)
     entry = ctx_name(s.x, e.where.name, e.where.name_n, True)
     if entry == NULL:
@@ -199,13 +238,25 @@ cdef int inproc_bind(sock* s, ept* e) noexcept nogil:
         e.state = EPT_RUNNING
         ept_last(s, e.name)
     zq_unlock(&s.lock)
-    while rc == 0:
+    while rc == 0 and more:
         a = _next_waiting(s, e, &waiting)
         if a == NULL:
             break
-        rc = _join(a, waiting, s)
+        more = _meet(a, waiting, s)
         sock_unref(a)
-    return 0 if rc == -ENOMEM and waiting != NULL else rc
+    return rc
+
+
+cdef void _forget_dead(sock* s, ept* e) noexcept nogil:
+    """[lock] Of earlier connects to the same name, those whose other side has gone: nothing will come of them."""
+    cdef ept* old = s.epts
+    cdef ept* following
+    while old != NULL:
+        following = old.next
+        if not old.bound and not old.stream and old.p == NULL and ept_is(old, e.name, strlen(e.name)):
+            ept_unlink(s, old)
+            ept_free(old)
+        old = following
 
 
 cdef int inproc_connect(sock* s, ept* e) noexcept nogil:
@@ -215,6 +266,9 @@ cdef int inproc_connect(sock* s, ept* e) noexcept nogil:
     cdef peer* p
     cdef int rc = -ENOMEM
     zq_lock(&s.lock)
+    if s.closed:
+        zq_unlock(&s.lock)
+        return -ENOTSOCK
     p = peer_make(s, PEER_INPROC)
     if p != NULL:
         p.lnk = link_new()
@@ -240,6 +294,7 @@ cdef int inproc_connect(sock* s, ept* e) noexcept nogil:
             peer_free(p)
         zq_unlock(&s.lock)
         return rc
+    _forget_dead(s, e)
     p.endpoint = e
     p.lnk.ends[0] = p
     p.lnk.ends[1] = &_nobody
@@ -253,7 +308,7 @@ cdef int inproc_connect(sock* s, ept* e) noexcept nogil:
     ept_last(s, e.name)
     zq_unlock(&s.lock)
     if other != NULL:
-        rc = _join(s, e, other)
+        _meet(s, e, other)
         sock_unref(other)
     return 0
 
@@ -285,11 +340,8 @@ cdef void _part(sock* s, peer* p, wakes* w) noexcept nogil:
     """[lock] Leave an inproc peer: the other side is told, and reads on what we have sent."""
     if p.gone:
         return
-    p.gone = True
-    if s.row.traits & EAGER:
-        peer_farewell(s, p)
+    peer_gone(s, p, DROP_CLOSED)
     peer_notify(p, NEWS_GONE | NEWS_READABLE, w)
-    routing_dirty(&s.r, p)
 
 
 cdef void inproc_leave(sock* s, ept* only) noexcept nogil:
@@ -315,6 +367,8 @@ cdef void inproc_leave_all(sock* s) noexcept nogil:
     while e != NULL:
         following = e.next
         if not e.stream:
+            if e.p != NULL:
+                e.p.endpoint = NULL
             ept_unlink(s, e)
             e.next = mine
             mine = e

@@ -116,8 +116,8 @@ cdef void _on_tick(timer* t, int64_t now) noexcept nogil:
 
 
 cdef void lease_start(sock* s) noexcept nogil:
-    if s.lease != LEASE_NONE:
-        return
+    if s.lease != LEASE_NONE or s.set.fd < 0:
+        return                    # without a descriptor for the set the sessions see to their own input
     handle_init(&s.set_handle, s.set.fd, _on_set, s)
     timer_init(&s.tick, _on_tick, s)
     if s.leader or s.outside:

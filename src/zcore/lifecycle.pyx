@@ -7,8 +7,8 @@ from libc.string cimport memset, strncpy
 
 from .ctx cimport ctx, ctx_reactor_left, ctx_ref
 from .dialling cimport LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_run, endpoints_stop
-from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_BEAT, TODO_BLOCKED, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
-                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_RESUME, TODO_SLOW, TODO_ZAP, ept, session, sock)
+from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
+                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_ZAP, ept, session, sock)
 from .errno_zmq cimport ETERM
 from .heartbeat cimport heartbeat_mind, heartbeat_slow
 from .joining cimport inproc_leave, inproc_leave_all
@@ -25,7 +25,7 @@ from .platform cimport (POLLIN, generation_word, pollfd, zq_load32, zq_lock, zq_
                         zq_ppoll, zq_store32, zq_trylock_spin, zq_unlock, zq_wakefd, zq_wakefd_close, zq_wakefd_drain,
                         zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
 from .poller cimport poller_close
-from .reactor cimport reactor_retry, task, task_cancel, task_init, timer, timer_cancel, timer_init, timer_set
+from .reactor cimport reactor, reactor_retry, task, task_cancel, task_init, timer, timer_cancel, timer_init, timer_set
 from .routing cimport PEER_STREAM, peer, routing_free, routing_init, routing_remove
 from .sessions cimport session_close, session_resume, session_watch, sessions_sweep
 from .traffic cimport (session_failed, sock_post, sock_ref, sock_unref, sock_wake, traffic_bury, traffic_flush_now,
@@ -130,18 +130,14 @@ cdef void _take_failed(sock* s) noexcept nogil:
 cdef void _look_after(sock* s, uint32_t todo) noexcept nogil:
     """[lock] What concerns connections that live."""
     cdef session* n
-    if todo & (TODO_BLOCKED | TODO_RESUME | TODO_SLOW | TODO_BEAT):
-        n = s.sessions
-        while n != NULL:
-            if n.watch_out:
-                session_watch(n)
-            if todo & TODO_RESUME:
-                session_resume(n)
-            if todo & TODO_SLOW:
-                heartbeat_slow(n)
-            if todo & TODO_BEAT:
-                heartbeat_mind(n)
-            n = n.next
+    while s.mind != NULL:
+        n = s.mind
+        s.mind = n.mind_next
+        n.in_mind = False
+        session_watch(n)
+        session_resume(n)
+        heartbeat_slow(n)
+        heartbeat_mind(n)
     if todo & TODO_GRAVES:
         sessions_sweep(s)
 
@@ -222,10 +218,12 @@ cdef void _closing(sock* s, bint first) noexcept nogil:
     """[reactor] Endpoints stop, queues drain or expire, connections end, the socket goes."""
     cdef session* n
     cdef uint32_t i
+    cdef reactor* rx = s.rx
     cdef bint over
     cdef int64_t left
-    if s.closing_done:
-        return
+    s.close_seen |= first
+    if s.closing_done or not s.close_seen:
+        return                # sock_close has more to do, and says when it is done
     if first:
         endpoints_stop(s, True)
     zq_lock(&s.lock)
@@ -237,7 +235,8 @@ cdef void _closing(sock* s, bint first) noexcept nogil:
         zq_unlock(&s.lock)
         return
     for i in range(s.r.npeers):
-        outq_clear(&s.r.peers[i].out, DROP_CLOSED)
+        if s.r.peers[i].c == NULL or not s.r.peers[i].c.out_busy:   # else its session clears it, once the write is over
+            outq_clear(&s.r.peers[i].out, DROP_CLOSED)
     n = s.sessions
     while n != NULL:
         session_failed(s, n, -ECONNABORTED)
@@ -254,10 +253,14 @@ cdef void _closing(sock* s, bint first) noexcept nogil:
         zq_or32(&s.todo, TODO_FAILED | TODO_GRAVES | TODO_ENDPOINTS)
         reactor_retry(s.rx, &s.job, RETRY)
         return
-    s.closing_done = True
-    timer_cancel(s.rx, &s.linger)
+    timer_cancel(rx, &s.linger)
     lease_stop(s)
-    task_cancel(s.rx, &s.job)
+    zq_lock(&s.lock)
+    s.closing_done = True
+    s.rx = NULL               # from here on nobody posts
+    zq_unlock(&s.lock)
+    task_cancel(rx, &s.job)
+    ctx_reactor_left(s.x, rx)
     _destroy(s)
     sock_unref(s)             # the reactor's
 
@@ -310,17 +313,14 @@ cdef void _destroy(sock* s) noexcept nogil:
     options_free(&s.opt)
     _close_descriptors(s)
     zq_unlock(&s.lock)
-    if s.monitor != NULL:
-        monitor_emit(s, EVENT_MONITOR_STOPPED, 0, b"")
-        zq_lock(&s.lock)
-        monitor = s.monitor
-        s.monitor = NULL
-        zq_unlock(&s.lock)
+    monitor_emit(s, EVENT_MONITOR_STOPPED, 0, b"")
+    zq_lock(&s.lock)
+    monitor = s.monitor
+    s.monitor = NULL
+    zq_unlock(&s.lock)
+    if monitor != NULL:
         sock_close(monitor, 0)
         sock_unref(monitor)
-    if s.rx != NULL:
-        ctx_reactor_left(x, s.rx)
-        s.rx = NULL
     zq_lock(&x.lock)
     if s.ctx_prev != NULL:
         s.ctx_prev.ctx_next = s.ctx_next
@@ -338,6 +338,7 @@ cdef void _destroy(sock* s) noexcept nogil:
 
 cdef void sock_close(sock* s, int64_t linger_ms) noexcept nogil:
     cdef uint32_t k
+    cdef bint served
     zq_lock(&s.lock)
     if s.closed:
         zq_unlock(&s.lock)
@@ -354,10 +355,13 @@ cdef void sock_close(sock* s, int64_t linger_ms) noexcept nogil:
     inproc_leave_all(s)
     inproc_leave(s, NULL)
     sock_wake(s)
-    if s.rx != NULL:
-        sock_post(s, TODO_CLOSE)
-        return
-    _destroy(s)
+    zq_lock(&s.lock)
+    served = s.rx != NULL
+    if served:
+        sock_post(s, TODO_CLOSE)      # with the lock, so that the reactor does not end the socket before this is over
+    zq_unlock(&s.lock)
+    if not served:
+        _destroy(s)
 
 
 cdef void ctx_stop(ctx* x, bint ending) noexcept nogil:
@@ -369,7 +373,7 @@ cdef void ctx_stop(ctx* x, bint ending) noexcept nogil:
         x.gone_open = True
     s = <sock*>x.first
     while s != NULL:
-        zq_store32(&s.fatal, ETERM)
+        zq_xchg32(&s.fatal, ETERM)    # before anybody is counted as waiting: see watch_begin
         sock_wake(s)
         s = s.ctx_next
     zq_unlock(&x.lock)
@@ -449,10 +453,10 @@ cdef int sock_export_fd(sock* s) noexcept nogil:
             # What is there already must show.
             s.signal_raised = 1
             zq_wakefd_signal(&s.signal)
+            sock_post(s, TODO_LEASE)
     zq_unlock(&s.lock)
     if first:
         sock_wake(s)          # a waiting leader is to leave the reading to the reactor
-        sock_post(s, TODO_LEASE)
     return rc if rc < 0 else s.signal.rfd
 
 

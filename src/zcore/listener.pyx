@@ -18,6 +18,7 @@ from libc.errno cimport (
 from libc.string cimport memset
 
 from zcore.address cimport AF_INET6, AF_UNIX, addr_to_endpoint, zq_addr, zq_addr_bytes, zq_addr_family
+from zcore.descriptors cimport fd_close, fd_ours
 from zcore.endpoint cimport (
     TRANSPORT_IPC,
     TRANSPORT_TCP,
@@ -39,7 +40,6 @@ from zcore.stream cimport (
 cdef extern from "net.h" nogil:
     int SOCK_STREAM
     int zq_tame(int fd)
-    void zq_close(int fd)
     int zq_bind(int fd, const zq_addr* a)
     int zq_listen(int fd, int backlog)
     int zq_accept(int fd)
@@ -65,7 +65,7 @@ cdef int _bind_address(listener* l, const zq_addr* a) noexcept nogil:
     if rc == 0:
         rc = zq_listen(fd, l.opts.backlog)
     if rc < 0:
-        zq_close(fd)
+        fd_close(fd)
         return rc
     return fd
 
@@ -177,7 +177,7 @@ cdef int listener_open(
 
 cdef int listener_accept(listener* l, accepted* out) noexcept nogil:
     cdef int rc
-    out.fd = zq_accept(l.fd) if l.made else -EBADF
+    out.fd = fd_ours(zq_accept(l.fd)) if l.made else -EBADF
     if out.fd < 0:
         return out.fd
     if not stream_admits(out.fd, &l.opts):
@@ -188,7 +188,7 @@ cdef int listener_accept(listener* l, accepted* out) noexcept nogil:
         if rc == -EINVAL:
             rc = -ECONNABORTED
     if rc < 0:
-        zq_close(out.fd)
+        fd_close(out.fd)
         out.fd = -1
         return rc
     stream_facts(out.fd, l.transport, l.text, &out.peer)
@@ -218,7 +218,7 @@ cdef void listener_abandon(listener* l) noexcept nogil:
     if not l.made:
         return
     ipc_file_forget(&l.file)
-    zq_close(l.fd)
+    fd_close(l.fd)
     l.fd = -1
     stream_opts_free(&l.opts)
     l.made = False

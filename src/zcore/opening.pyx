@@ -6,6 +6,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset, strncpy
 
 from .connection cimport WIRE_RAW, conn_init
+from .descriptors cimport fd_close
 from .endpoint cimport TRANSPORT_TCP
 from .engine cimport (HS_COUNT_AUTH, HS_COUNT_CROWDED, HS_COUNT_LOCAL, HS_COUNT_LOST, HS_COUNT_PROTOCOL,
                       HS_COUNT_REFUSED, HS_COUNT_TIMEOUT, ept, session, sock)
@@ -21,7 +22,7 @@ from .patterns cimport RAW
 from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .reactor cimport POLL_ERR, POLL_HUP, POLL_IN, POLL_OUT, handle, handle_init, handle_set, timer, timer_init, timer_set
 from .routing cimport peer
-from .sessions cimport session_attach, session_discard, session_drain, session_known
+from .sessions cimport session_attach, session_discard, session_known, session_ready
 from .stream cimport peer_facts
 from .traffic cimport session_failed, traffic_inbox
 from .zap cimport ZAP_ASKED, ZAP_NOBODY, zap_answer, zap_ask, zap_forget
@@ -31,9 +32,6 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void* buf, size_t n, int flags)
     ssize_t send(int fd, const void* buf, size_t n, int flags)
     int MSG_DONTWAIT
-
-cdef extern from "<unistd.h>" nogil:
-    int close(int fd)
 
 cdef extern from *:
     """
@@ -265,15 +263,10 @@ cdef void _on_handle(handle* h, int revents) noexcept nogil:
             n.c.error = -ECONNRESET
             session_discard(n)
         return
-    if not n.active:
+    if n.active:
+        session_ready(n, revents)
+    else:
         _step(n, revents)
-        return
-    # writability
-    zq_lock(&s.lock)
-    n.c.blocked = False
-    n.watch_out = False
-    session_drain(n)
-    zq_unlock(&s.lock)
 
 
 cdef void _on_limit(timer* t, int64_t now) noexcept nogil:
@@ -378,7 +371,7 @@ cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint acc
     cdef int rc = 0
     cdef int64_t limit
     if n == NULL:
-        close(fd)
+        fd_close(fd)
         return -ENOMEM
     conn_init(&n.c, fd)
     n.s = s

@@ -157,7 +157,7 @@ cdef int _send_rep(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
     if not r.awaiting:
         return -EFSM
     rc = -EAGAIN
-    if r.partner != NULL and not r.partner.gone:
+    if r.partner != NULL and r.partner.usable:
         rc = peer_put(r, r.partner, r.envelope, r.nenvelope, parts, n)
         if rc == -EAGAIN and peer_blocks(r.partner):
             return rc
@@ -165,7 +165,7 @@ cdef int _send_rep(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
         return rc
     if rc < 0:
         # RFC 28: a reply that cannot be sent now is dropped
-        if r.partner == NULL or r.partner.gone:
+        if r.partner == NULL or not r.partner.usable:
             r.dropped[DROP_PEER_GONE] += 1
         else:
             peer_refuse(r.partner, False)
@@ -468,6 +468,8 @@ cdef void route_pop(routing* r, part* at, bint take) noexcept nogil:
     elif row.wrap == WRAP_REQ:
         r.awaiting = False
         r.partner = NULL
+        while peer_skip(r, p):
+            pass              # what came with the reply is none, and must not be taken for the next one
     if r.ready == p:
         routing_next_turn(r)
 

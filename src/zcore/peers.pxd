@@ -19,4 +19,7 @@ cdef void peer_inject(sock* s, peer* p, const uint8_t* data, size_t n) noexcept 
 cdef int peer_greet(sock* s, peer* p) noexcept nogil
 # It is attached: HELLO_MSG, PROBE_ROUTER, XPUB_WELCOME_MSG, our subscriptions. 0 or -ENOMEM.
 cdef void peer_farewell(sock* s, peer* p) noexcept nogil
-# It is gone: its subscriptions end, DISCONNECT_MSG and the notices of ROUTER and STREAM are received.
+# Its connection has ended for good: DISCONNECT_MSG and the notices of ROUTER and STREAM are received.
+cdef void peer_gone(sock* s, peer* p, int reason) noexcept nogil
+# Nothing goes to it any more: its subscriptions end, its queue is dropped for that reason (DROP_*), and once what it has
+# sent is taken, settling frees it.  The one way a peer that was attached goes while its socket lives.

@@ -4,16 +4,16 @@ from libc.stdint cimport uint32_t, uint8_t
 from libc.string cimport memset
 
 from .buffer cimport READ_ROOM
-from .engine cimport sock
+from .engine cimport ept, sock
 from .inproc cimport link_inject, link_limits
 from .limits cimport (KEY_NONE, POLICY_KEEP_LAST, POLICY_TYPE, LIMIT_OF_OPTION, below_half, limits, over_limit,
                       policy_blocks)
 from .message cimport zmsg, zmsg_copy_bytes, zmsg_init, zmsg_release
 from .patterns cimport EAGER, WRAP_GROUP, WRAP_TOPICS
-from .pipe cimport inq_append_frame, inq_bytes, inq_publish, inq_room
+from .pipe cimport inq_append_frame, inq_bytes, inq_publish, inq_room, outq_clear
 from .pubsub cimport fanout_gone, own_resend
 from .routing cimport (PEER_INPROC, PEER_STREAM, peer, peer_new, peer_put, routing_dirty, routing_readable,
-                       routing_unname, routing_writable)
+                       routing_resume, routing_unname, routing_writable)
 from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_REQ, TYPE_ROUTER, TYPE_SERVER, TYPE_STREAM, TYPE_XPUB,
                     TYPE_XSUB)
 
@@ -56,8 +56,7 @@ cdef void peer_limits(sock* s, peer* p) noexcept nogil:
         if not policy_blocks(sending.policy) or not over_limit(&sending, p.out.nmsgs, p.out.q.bytes):
             p.out.full = False
         if p.inn.paused and below_half(&receiving, p.inn.nmsgs, inq_bytes(&p.inn)):
-            p.inn.paused = False
-            s.r.resume = True
+            routing_resume(&s.r, p)
     routing_writable(&s.r, p)
 
 
@@ -70,6 +69,19 @@ cdef void peer_leave(sock* s, peer* p) noexcept nogil:
     routing_dirty(&s.r, p)
 
 
+cdef void peer_gone(sock* s, peer* p, int reason) noexcept nogil:
+    cdef ept* e = <ept*>p.endpoint
+    if s.row.traits & EAGER:
+        fanout_gone(&s.r, p)
+    outq_clear(&p.out, reason)
+    p.gone = True
+    p.usable = False
+    p.endpoint = NULL
+    if e != NULL and e.p == p:
+        e.p = NULL
+    routing_dirty(&s.r, p)
+
+
 cdef void peer_inject(sock* s, peer* p, const uint8_t* data, size_t n) noexcept nogil:
     cdef zmsg m
     if p.kind == PEER_INPROC:
@@ -79,7 +91,7 @@ cdef void peer_inject(sock* s, peer* p, const uint8_t* data, size_t n) noexcept 
         elif not s.row.traits & EAGER:
             routing_readable(&s.r, p)
         return
-    if inq_room(&p.inn, n + READ_ROOM) < 0:
+    if p.inn.in_message or inq_room(&p.inn, n + READ_ROOM) < 0:
         return
     if inq_append_frame(&p.inn, 0, data, n) == 0:
         inq_publish(&p.inn)
@@ -114,8 +126,6 @@ cdef int peer_greet(sock* s, peer* p) noexcept nogil:
 
 
 cdef void peer_farewell(sock* s, peer* p) noexcept nogil:
-    if s.row.traits & EAGER:
-        fanout_gone(&s.r, p)
     if s.type == TYPE_ROUTER and s.opt.router_notify & 2 and p.kind == PEER_STREAM:
         peer_inject(s, p, <const uint8_t*>b"", 0)
     if s.opt.disconnect_msg.size and (s.type == TYPE_ROUTER or s.type == TYPE_SERVER or s.type == TYPE_PEER):

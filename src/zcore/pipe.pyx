@@ -377,6 +377,8 @@ cdef int inq_got(inq* i, size_t n) noexcept nogil:
             if fh.flags & MSG_COMMAND and fh.size > BIG_FRAME:
                 return -EPROTO
             return 0
+        if i.b.cap - i.b.walk < REF_RECORD:
+            return 0          # the record that will stand here is longer than the header: the next turn makes room
         rc = inq_begin_big(i, fh.flags, <size_t>fh.size, p + h, have - h)
         if rc == 0:
             i.b.tail = i.b.walk
@@ -438,6 +440,8 @@ cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) 
     """For traffic that does not arrive as version 2 frames (ZMTP 1.0, what the engine itself has to say)."""
     cdef block* b
     cdef uint8_t* p
+    if i.big != NULL or i.b.walk != i.b.tail:
+        return -EAGAIN        # within a frame
     if i.max_size >= 0 and n > <size_t>i.max_size:
         return -EMSGSIZE
     p = inq_place(i, n, &b)

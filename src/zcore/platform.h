@@ -49,6 +49,8 @@ static inline int zq_cas32(uint32_t *p, uint32_t want, uint32_t v)
 static inline uint64_t zq_load64(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void zq_store64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline uint64_t zq_add64(uint64_t *p, uint64_t v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
+static inline uint64_t zq_or64(uint64_t *p, uint64_t v) { return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); }
+static inline uint64_t zq_and64(uint64_t *p, uint64_t v) { return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); }
 static inline void *zq_loadp(void *const *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void zq_storep(void **p, void *v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline void *zq_xchgp(void **p, void *v) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); }

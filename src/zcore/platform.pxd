@@ -17,6 +17,8 @@ cdef extern from "platform.h" nogil:
     uint64_t zq_load64(const uint64_t* p)
     void zq_store64(uint64_t* p, uint64_t v)
     uint64_t zq_add64(uint64_t* p, uint64_t v)
+    uint64_t zq_or64(uint64_t* p, uint64_t v)
+    uint64_t zq_and64(uint64_t* p, uint64_t v)
     void* zq_loadp(void** p)
     void zq_storep(void** p, void* v)
     void* zq_xchgp(void** p, void* v)

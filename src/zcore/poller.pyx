@@ -10,6 +10,7 @@ import warnings
 from libc.errno cimport EBADF, ECHILD, EINVAL, ENOSYS
 from libc.stdint cimport int64_t
 
+from zcore.descriptors cimport fd_close, fd_ours
 from zcore.platform cimport generation_word
 from zcore.poller_epoll cimport epoll_add, epoll_collect, epoll_del, epoll_mod, epoll_open
 from zcore.poller_kqueue cimport (
@@ -28,9 +29,6 @@ cdef extern from "epoll_sys.h" nogil:
     #endif
     """
     const int ZQ_EPOLL_HERE
-
-cdef extern from "<unistd.h>" nogil:
-    int close(int fd)
 
 cdef int64_t _DAY_NS = 86400 * <int64_t>1000000000
 cdef int _default = POLLER_DEFAULT
@@ -69,7 +67,7 @@ cdef int poller_open(poller* p, int backend) noexcept nogil:
     if backend == POLLER_DEFAULT:
         backend = poller_default()
     if backend == POLLER_EPOLL:
-        rc = epoll_open()
+        rc = fd_ours(epoll_open())
         if rc >= 0:
             p.fd = rc
             rc = 0
@@ -93,7 +91,8 @@ cdef void poller_close(poller* p) noexcept nogil:
     cdef int backend = p.backend
     p.backend = POLLER_DEFAULT
     if backend == POLLER_EPOLL:
-        close(p.fd)
+        if not forked:            # a child has closed it by itself
+            fd_close(p.fd)
     elif backend == POLLER_KQUEUE:
         kqueue_close(<kqueue_set*>p.impl, forked)
     elif backend == POLLER_POLL:

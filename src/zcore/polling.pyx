@@ -5,12 +5,13 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 from .border cimport check_signals_masked, fail, lock_py, refuse, restore_signals
+from .connection cimport GIL_BUDGET
 from .engine cimport sock
 from .patterns cimport RECV_NONE, SEND_NONE, route_can_send, route_peek
 from .pipe cimport part
 from .platform cimport (POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, pollfd, sigset_t, zq_load32, zq_lock,
                         zq_now_ns, zq_ppoll, zq_unlock)
-from .socket_base cimport SocketBase, sock_settle
+from .socket_base cimport SocketBase, sock_read_apart, sock_settle
 from .traffic cimport traffic_flush_now, traffic_inbox, sock_ref, sock_unref
 from .waiting cimport WAIT_IN, wait_progress, watch, watch_begin, watch_end
 
@@ -44,7 +45,9 @@ cdef int _look(item* it, bint progress) noexcept:
         if route_peek(&s.r, &p) == 1:
             got = IN
         elif progress:
-            wait_progress(s, 65536)
+            wait_progress(s, GIL_BUDGET)
+            if s.heavy_left:
+                sock_read_apart(s)
             if route_peek(&s.r, &p) == 1:
                 got = IN
     if it.want & OUT and s.row.send != SEND_NONE and route_can_send(&s.r):

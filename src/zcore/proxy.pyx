@@ -12,16 +12,16 @@ from libc.string cimport memset
 
 from .border cimport check_signals_masked, refuse, restore_signals
 from .connection cimport READ_BUDGET
-from .engine cimport TODO_RESUME, sock
+from .engine cimport sock
 from .message cimport (MK_BLOCK, MK_OBJECT, MSG_MORE, release_drain, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_release, zmsg_share, zmsg_size)
-from .patterns cimport RECV_NONE, route_can_send, route_peek, route_pop, route_send
+from .patterns cimport RECV_NONE, route_peek, route_pop, route_send
 from .pipe cimport part
 from .platform cimport pollfd, sigset_t, zq_load32, zq_lock, zq_ppoll, zq_unlock
 from .socket_base cimport SocketBase
-from .traffic cimport (sock_post, sock_ref, sock_unref, traffic_flush_now, traffic_inbox, traffic_settle, wakes,
-                       wakes_run)
-from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress, watch, watch_begin, watch_end
+from .traffic cimport (sock_ref, sock_unref, traffic_before_send, traffic_flush_now, traffic_inbox, traffic_resume,
+                       traffic_settle, wakes, wakes_run)
+from .waiting cimport WAIT_IN, wait_progress, watch, watch_begin, watch_end
 
 cdef enum:
     BURST = 1000              # messages one side moves before the other has its turn
@@ -90,9 +90,7 @@ cdef int _take(sock* s, parcel* c, uint64_t* nbytes) noexcept nogil:
 
 cdef void _leave(sock* s, wakes* w) noexcept nogil:
     """[lock; let go of]"""
-    if s.r.resume:
-        s.r.resume = False
-        sock_post(s, TODO_RESUME)
+    traffic_resume(s)
     traffic_settle(s, w)
     zq_unlock(&s.lock)
     if w.n:
@@ -115,6 +113,7 @@ cdef int _send(sock* s, parcel* c) noexcept nogil:
     w.n = 0
     if _enter(s) < 0:
         return -1
+    traffic_before_send(s)
     rc = route_send(&s.r, c.parts, c.n, False)
     _leave(s, &w)
     return rc
@@ -274,6 +273,8 @@ cdef class Proxy:
         cdef int[4] at
         cdef sock* who[4]
         cdef int[4] want
+        cdef flow* stuck[4]       # whose message waits for room there
+        cdef wakes w
         cdef int n = 0
         cdef int nfds = 0
         cdef int k, rc
@@ -282,16 +283,22 @@ cdef class Proxy:
         cdef sigset_t old
         if self.state == ACTIVE:
             who[n] = self.ahead.source
-            want[n] = (0 if self.ahead.full else WAIT_IN) | (WAIT_OUT if self.back.full else 0)
+            want[n] = 0 if self.ahead.full else WAIT_IN
+            stuck[n] = &self.back if self.back.full else NULL
+            if self.one_way and self.ahead.full:
+                stuck[n] = &self.ahead
             n += 1
             if not self.one_way:
                 who[n] = self.back.source
-                want[n] = (0 if self.back.full else WAIT_IN) | (WAIT_OUT if self.ahead.full else 0)
+                want[n] = 0 if self.back.full else WAIT_IN
+                stuck[n] = &self.ahead if self.ahead.full else NULL
                 n += 1
         if self.control != NULL:
             who[n] = self.control
             want[n] = WAIT_IN
+            stuck[n] = NULL
             n += 1
+        w.n = 0
         masked = check_signals_masked(&old)
         try:
             with nogil:
@@ -303,18 +310,17 @@ cdef class Proxy:
                     if who[k].closed or zq_load32(&who[k].fatal):
                         news = -1
                     elif news == 0:
-                        rc = _worth_waiting(who[k], want[k])
-                        if rc:
-                            news = rc
+                        if _something(who[k], want[k], stuck[k]):
+                            news = 1
                         else:
-                            rc = watch_begin(&ws[k], who[k], WAIT_IN if want[k] & WAIT_IN else 0, &fds[nfds])
+                            rc = watch_begin(&ws[k], who[k], want[k], &fds[nfds])
                             at[k] = nfds
                             if rc < 0:
                                 ws[k].s = NULL
                                 news = 1
                             else:
                                 nfds += rc
-                    zq_unlock(&who[k].lock)
+                    _leave(who[k], &w)
                 if news == 0:
                     rc = zq_ppoll(fds, nfds, -1, &old if masked else NULL)
                 for k in range(n):
@@ -389,15 +395,16 @@ cdef sock* _held(SocketBase socket) except NULL:
     return socket.s
 
 
-cdef int _worth_waiting(sock* s, int want) noexcept nogil:
-    """[lock] 1: there is something to do at once."""
+cdef bint _something(sock* s, int want, flow* stuck) noexcept nogil:
+    """[lock] There is something to do at once: input, or room for the very message that waits for it (that a socket could
+    take some message says little: to whom this one goes may be settled)."""
     cdef part p
-    traffic_inbox(s)
-    if want & WAIT_IN and s.row.recv != RECV_NONE and route_peek(&s.r, &p) == 1:
-        return 1
-    if want & WAIT_OUT and route_can_send(&s.r):
-        return 1
-    return 0
+    traffic_before_send(s)
+    if stuck != NULL and route_send(&s.r, stuck.cargo.parts, stuck.cargo.n, False) != -EAGAIN:
+        stuck.full = False
+        _unload(&stuck.cargo)
+        return True
+    return want & WAIT_IN and s.row.recv != RECV_NONE and route_peek(&s.r, &p) == 1
 
 
 def proxy(SocketBase frontend not None, SocketBase backend not None, SocketBase capture=None):

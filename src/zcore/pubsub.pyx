@@ -5,19 +5,23 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from .inproc cimport link_take
+from .inproc cimport link_front, link_take
 from .limits cimport DROP_MEMORY
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init,
                        zmsg_move, zmsg_release, zmsg_share, zmsg_size)
-from .pipe cimport borrows, inq_peek, inq_pop, part
+from .pipe cimport borrows, inq_peek, part
 from .ring cimport msgring_at, msgring_count, msgring_pop, msgring_reserve, msgring_slot
-from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_put, peer_put_control, peer_refuse,
-                       peer_room, routing, routing_dirty)
+from .routing cimport (PEER_INPROC, peer, peer_blocks, peer_filtered, peer_has_input, peer_pop, peer_put,
+                       peer_put_control, peer_refuse, peer_room, routing, routing_dirty)
 from .subscriptions cimport (FAN_LAST_OF_TOPIC, FAN_NEW_TOPIC, fantree_add, fantree_mark, fantree_marked,
-                             fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, subtree_add,
-                             subtree_has, subtree_match, subtree_remove, subtree_walk)
+                             fantree_match, fantree_match_exact, fantree_remove, fantree_remove_slot, fantree_topics,
+                             subtree_add, subtree_has, subtree_match, subtree_remove, subtree_walk)
 from .zmtp cimport (FRAME_HEADER_MAX, GROUP_MAX, TYPE_DISH, TYPE_RADIO, TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_3_0,
                     frame_header, group_size, put_group, put_subscribe, subscribe_size)
+
+
+cdef enum:
+    NOTES_MOST = 100000       # subscriptions nobody has received, if that is more than twice the topics there are
 
 
 # --- publishing ------------------------------------------------------------------------------------------
@@ -64,11 +68,11 @@ cdef int _deliver(routing* r, const uint32_t* slots, size_t count, zmsg* parts, 
     if r.opt.xpub_nodrop or r.nodrop:
         for k in range(count):
             p = r.slots[slots[k]]
-            if p != NULL and not p.gone and p.usable and not peer_room(p):
+            if p != NULL and p.usable and not peer_room(p):
                 return -EAGAIN
     for k in range(count):
         p = r.slots[slots[k]]
-        if p == NULL or p.gone or not p.usable:
+        if p == NULL or not p.usable:
             continue
         rc = _give(r, p, parts, n, gil, k + 1 == count)
         if rc == -EAGAIN:
@@ -123,6 +127,9 @@ cdef int _tell_up(routing* r, peer* p, const uint8_t* topic, size_t n, bint canc
     cdef uint8_t* copy
     if r.type != TYPE_XPUB:
         return 0
+    if r.upward_notes >= NOTES_MOST and r.upward_notes >= 2 * fantree_topics(&r.fans):
+        r.upward_lost += 1    # an application that never receives: subscriptions themselves go on working
+        return 0
     if msgring_reserve(&r.upward, 1) < 0:
         return -ENOMEM
     copy = <uint8_t*>malloc(n + 1)
@@ -135,6 +142,8 @@ cdef int _tell_up(routing* r, peer* p, const uint8_t* topic, size_t n, bint canc
     if zmsg_copy_bytes(m, copy, n + 1) < 0:
         m.kind = MK_EMPTY
     free(copy)
+    m.flags = MSG_COMMAND
+    r.upward_notes += 1
     m.routing_id = p.routing_id if p != NULL else 0
     return 0
 
@@ -199,6 +208,18 @@ cdef void _up_part(routing* r, zmsg* m) noexcept nogil:
     slot = msgring_slot(&r.upward)
     zmsg_move(slot, m)
     slot.routing_id = 0
+    r.upward_msgs += not slot.flags & MSG_MORE
+
+
+cdef bint _no_room_up(routing* r, peer* p) noexcept nogil:
+    """XPUB's messages from its subscribers count against RCVHWM together: at the mark they stay with their peer."""
+    if r.type != TYPE_XPUB or r.opt.rcvhwm == 0 or r.upward_msgs < <uint32_t>r.opt.rcvhwm:
+        return False
+    if not p.up_waits:
+        p.up_waits = True
+        p.up_next = r.up_waiting
+        r.up_waiting = p
+    return True
 
 
 cdef bint _is_subscription(routing* r, const uint8_t* data, size_t n, bint first) noexcept nogil:
@@ -210,8 +231,14 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
     cdef zmsg m
     cdef bint credit
     cdef bint first = True
+    cdef uint8_t byte
+    cdef size_t size
     if p.kind == PEER_INPROC:
-        while link_take(p.lnk, p.side, &m, &credit):
+        while link_front(p.lnk, p.side, &byte, &size):
+            if first and not _is_subscription(r, &byte, size, True) and _no_room_up(r, p):
+                return
+            if not link_take(p.lnk, p.side, &m, &credit):
+                return
             if credit:
                 routing_dirty(r, p)
             if r.type == TYPE_RADIO:
@@ -234,8 +261,10 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
     while inq_peek(&p.inn, &at):
         if r.type != TYPE_RADIO and _is_subscription(r, at.data, at.size, first):
             fanout_subscription(r, p, at.data + 1, at.size - 1, at.data[0] == 0)
-            inq_pop(&p.inn, &at, False)
+            peer_pop(r, p, &at, False)
         elif r.type == TYPE_XPUB:
+            if first and _no_room_up(r, p):
+                break
             zmsg_init(&m)
             if at.kind == MK_BLOCK:
                 m.kind = MK_BLOCK
@@ -245,10 +274,10 @@ cdef void fanout_take(routing* r, peer* p) noexcept nogil:
             elif zmsg_copy_bytes(&m, at.data, at.size) < 0:
                 m.kind = MK_EMPTY
             m.flags = at.flags & MSG_MORE
-            inq_pop(&p.inn, &at, True)
+            peer_pop(r, p, &at, True)
             _up_part(r, &m)
         else:
-            inq_pop(&p.inn, &at, False)
+            peer_pop(r, p, &at, False)
             if not at.flags & MSG_MORE:
                 peer_filtered(p)
         first = not at.flags & MSG_MORE
@@ -269,13 +298,25 @@ cdef int upward_peek(routing* r, part* out) noexcept nogil:
 
 cdef void upward_pop(routing* r, part* at, bint take) noexcept nogil:
     cdef zmsg* m = msgring_at(&r.upward, 0)
+    cdef peer* p
     if m.routing_id:
         r.last_fan = m.routing_id
         r.last_fan_set = True
     if take and m.kind >= MK_BLOCK:
         m.kind = MK_EMPTY
+    if m.flags & MSG_COMMAND:
+        r.upward_notes -= 1
+    elif not m.flags & MSG_MORE:
+        r.upward_msgs -= 1
     zmsg_release(m)
     msgring_pop(&r.upward)
+    while r.up_waiting != NULL and r.upward_msgs <= <uint32_t>r.opt.rcvhwm // 2:
+        p = r.up_waiting
+        r.up_waiting = p.up_next
+        p.up_waits = False
+        fanout_take(r, p)
+        if p.gone and not peer_has_input(r, p):
+            routing_dirty(r, p)
 
 
 # --- subscribing -----------------------------------------------------------------------------------------
@@ -417,10 +458,10 @@ cdef int upstream_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept n
                     return rc
         return 0
     for i in range(r.npeers):
-        if not r.peers[i].gone and peer_blocks(r.peers[i]) and not peer_room(r.peers[i]):
+        if r.peers[i].usable and peer_blocks(r.peers[i]) and not peer_room(r.peers[i]):
             return -EAGAIN
     for i in range(r.npeers):
-        if r.peers[i].gone:
+        if not r.peers[i].usable:
             continue
         rc = _give(r, r.peers[i], parts, n, gil, False)
         if rc == -EAGAIN:

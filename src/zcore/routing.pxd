@@ -35,7 +35,7 @@ cdef struct peer:
     uint8_t kind
     bint attached         # in the lists of its socket
     bint gone             # nothing more will come: freed when its input has been taken
-    bint usable           # messages may be queued for it (IMMEDIATE: only while it is connected)
+    bint usable           # messages may be queued for it: neither leaving nor gone
     bint close_wanted     # the pattern wants the connection closed
     bint leaving          # nothing is put into its queue any more; it goes when that is empty
     bint in_ready         # in the fair queue
@@ -59,6 +59,10 @@ cdef struct peer:
     peer* ready_next
     peer* ready_prev
     peer* dirty_next
+    bint up_waits         # in routing.up_waiting
+    peer* up_next
+    bint resuming         # in routing.resumed
+    peer* resume_next
     outq out
     inq inn
     conn* c               # stream: the connection, NULL while there is none
@@ -95,7 +99,7 @@ cdef struct routing:
     uint32_t slots_used
     uint32_t* free_slots
     uint32_t nfree
-    bint resume           # some peer's paused input may go on
+    peer* resumed         # stream peers whose paused input may go on
     # peers whose queues changed in this call
     peer* dirty
     # the part of an inproc message that is being looked at
@@ -114,7 +118,11 @@ cdef struct routing:
     # subscriptions
     subtree own           # SUB, XSUB: topics; DISH: groups
     fantree fans          # PUB, XPUB, RADIO: who wants what
-    msgring upward        # XPUB: what waits to be received
+    msgring upward        # XPUB: what waits to be received: subscriptions (MSG_COMMAND), and parts of messages
+    uint32_t upward_msgs  # whole messages in it; at RCVHWM they stay where they are
+    uint32_t upward_notes # subscriptions in it; beyond a bound the newest are left out, and counted
+    uint64_t upward_lost
+    peer* up_waiting      # peers whose messages stay where they are
     uint32_t last_fan     # XPUB_MANUAL: serial of the peer whose subscription was received last
     bint last_fan_set
     uint8_t group[256]    # DISH: of the message being received
@@ -140,6 +148,7 @@ cdef void routing_writable(routing* r, peer* p) noexcept nogil    # it may take 
 cdef peer* routing_choose(routing* r) noexcept nogil               # round robin: who gets the next message; NULL: none can
 cdef void routing_chosen(routing* r) noexcept nogil                # it got it: the turn passes on
 cdef void routing_dirty(routing* r, peer* p) noexcept nogil       # its queue changed
+cdef void routing_resume(routing* r, peer* p) noexcept nogil      # its input has sunk below half of the mark
 
 cdef peer* routing_find(routing* r, const uint8_t* id, size_t n) noexcept nogil
 cdef int routing_name(routing* r, peer* p, const uint8_t* id, size_t n) noexcept nogil   # -EEXIST: taken
@@ -156,7 +165,8 @@ cdef int peer_put_control(routing* r, peer* p, const uint8_t* frame, size_t nfra
 cdef bint peer_peek(routing* r, peer* p, part* out) noexcept nogil     # the next frame of its input
 cdef void peer_pop(routing* r, peer* p, part* at, bint take) noexcept nogil
 cdef bint peer_has_input(routing* r, peer* p) noexcept nogil
-cdef void peer_skip(routing* r, peer* p) noexcept nogil           # drop the rest of its current message, or the next one
+cdef bint peer_skip(routing* r, peer* p) noexcept nogil
+# Drop the rest of its current message, or the next one, into the books; False when there is none.
 cdef void peer_filtered(peer* p) noexcept nogil      # what was just popped was none for the application: into the books
 cdef void peer_refuse(peer* p, bint again) noexcept nogil
 # peer_put said -EAGAIN and the type drops the message; again: the next one may try, before half of the queue is gone.

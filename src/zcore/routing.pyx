@@ -13,7 +13,7 @@ from .pipe cimport (BEHIND_MET, inq_bytes, inq_free, inq_peek, inq_pop, inq_read
                     outq_room)
 from .platform cimport zq_now_ns
 from .ring cimport LEN_CONTROL, msgring_free
-from .subscriptions cimport fantree_free, fantree_init, subtree_free, subtree_init
+from .subscriptions cimport fantree_free, fantree_init, fantree_remove_slot, subtree_free, subtree_init
 from .zmtp cimport put_subscribe
 
 
@@ -167,6 +167,7 @@ cdef void routing_remove(routing* r, peer* p) noexcept nogil:
     last.index = p.index
     routing_unready(r, p)
     routing_unname(r, p)
+    fantree_remove_slot(&r.fans, p.slot, NULL, NULL)      # whoever gets the slot next begins with no subscription
     r.slots[p.slot] = NULL
     r.free_slots[r.nfree] = p.slot
     r.nfree += 1
@@ -176,6 +177,18 @@ cdef void routing_remove(routing* r, peer* p) noexcept nogil:
             at = &at[0].dirty_next
         at[0] = p.dirty_next
         p.dirty = False
+    if p.up_waits:
+        at = &r.up_waiting
+        while at[0] != p:
+            at = &at[0].up_next
+        at[0] = p.up_next
+        p.up_waits = False
+    if p.resuming:
+        at = &r.resumed
+        while at[0] != p:
+            at = &at[0].resume_next
+        at[0] = p.resume_next
+        p.resuming = False
     if r.held_from == p:
         zmsg_release(&r.held)
         r.holding = False
@@ -257,6 +270,14 @@ cdef void routing_dirty(routing* r, peer* p) noexcept nogil:
         p.dirty = True
         p.dirty_next = r.dirty
         r.dirty = p
+
+
+cdef void routing_resume(routing* r, peer* p) noexcept nogil:
+    p.inn.paused = False
+    if not p.resuming:
+        p.resuming = True
+        p.resume_next = r.resumed
+        r.resumed = p
 
 
 # --- identities ------------------------------------------------------------------------------------------
@@ -367,21 +388,23 @@ cdef peer* routing_by_serial(routing* r, uint32_t serial) noexcept nogil:
 # --- one peer's queues, of either kind -------------------------------------------------------------------
 
 cdef bint peer_room(peer* p) noexcept nogil:
+    if not p.usable:
+        return False
     if p.kind == PEER_INPROC:
         return link_room(p.lnk, p.side)
-    return p.usable and outq_room(&p.out)
+    return outq_room(&p.out)
 
 
 cdef int peer_put(routing* r, peer* p, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) noexcept nogil:
     cdef bint wake
     cdef int rc
+    if not p.usable:
+        return -EAGAIN
     if p.kind == PEER_INPROC:
         rc = link_put(p.lnk, p.side, pre, npre, parts, n, False, &wake)
         if rc == -EPIPE:
             r.dropped[DROP_PEER_GONE] += 1
             return 1
-    elif not p.usable:
-        return -EAGAIN
     else:
         rc = outq_put(&p.out, pre, npre, parts, n)
         if p.out.behind == BEHIND_MET:
@@ -436,8 +459,7 @@ cdef void peer_pop(routing* r, peer* p, part* at, bint take) noexcept nogil:
     if p.kind == PEER_STREAM:
         inq_pop(&p.inn, at, take)
         if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, inq_bytes(&p.inn)):
-            p.inn.paused = False
-            r.resume = True
+            routing_resume(r, p)
         return
     if take and r.held.kind >= MK_BLOCK:
         r.held.kind = MK_EMPTY
@@ -452,13 +474,14 @@ cdef bint peer_has_input(routing* r, peer* p) noexcept nogil:
     return (r.holding and r.held_from == p) or link_waiting(p.lnk, p.side) != 0
 
 
-cdef void peer_skip(routing* r, peer* p) noexcept nogil:
+cdef bint peer_skip(routing* r, peer* p) noexcept nogil:
     cdef part at
     while peer_peek(r, p, &at):
         peer_pop(r, p, &at, False)
         if not at.flags & MSG_MORE:
-            break
-    peer_filtered(p)
+            peer_filtered(p)
+            return True
+    return False
 
 
 cdef void peer_filtered(peer* p) noexcept nogil:

@@ -25,6 +25,7 @@ from zcore.connecter cimport (
     connecter_step,
     connecter_take_fd,
 )
+from zcore.descriptors cimport fd_given
 from zcore.endpoint cimport ENDPOINT_BIND, ENDPOINT_CONNECT, endpoint, endpoint_parse
 from zcore.listener cimport (
     ACCEPT_BROKEN,
@@ -212,7 +213,7 @@ cdef class Listener:
         verdict = _VERDICTS[accept_verdict(rc)]
         if rc < 0:
             return verdict, -rc, None
-        return verdict, one.fd, _facts(&one.peer)
+        return verdict, fd_given(one.fd), _facts(&one.peer)
 
     def close(self):
         listener_close(&self.l)
@@ -273,7 +274,7 @@ cdef class Connecter:
         cdef int fd = connecter_take_fd(&self.c)
         if fd < 0:
             _fail(fd)
-        return fd
+        return fd_given(fd)
 
     def reset(self):
         connecter_reset(&self.c)

@@ -12,8 +12,7 @@ cdef void session_attach(session* n) noexcept nogil
 # The handshake is over and written: the connection serves its socket from here, or ends.
 cdef void session_discard(session* n) noexcept nogil     # end one that was never attached
 cdef void session_known(session* n) noexcept nogil       # [lock] it is no stranger any more
-cdef void session_drain(session* n) noexcept nogil
-# [lock; let go of during writes] write until the kernel is full or nothing is left, within a budget
+cdef void session_ready(session* n, int revents) noexcept nogil      # its descriptor can be written, or read, again
 cdef bint session_close(session* n) noexcept nogil      # False: somebody is reading or writing, try again soon
 cdef void session_watch(session* n) noexcept nogil       # [lock] watch for writability, as n.watch_out asks
 cdef void session_resume(session* n) noexcept nogil      # [lock] back into the set when its queue has room again

@@ -6,7 +6,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strlen
 
 from .buffer cimport READ_ROOM
-from .connection cimport WIRE_RAW, conn_free, conn_pending, conn_start_traffic
+from .connection cimport READ_BUDGET, WIRE_RAW, conn_free, conn_pending, conn_start_traffic
+from .descriptors cimport fd_close
 from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, session, sock
 from .handshake cimport handshake_trim
 from .heartbeat cimport heartbeat_start, heartbeat_stop
@@ -16,15 +17,15 @@ from .message cimport meta_new, meta_unref
 from .monitor cimport (EVENT_DISCONNECTED, EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED,
                        monitor_emit)
 from .patterns cimport EAGER, ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
-from .peers cimport peer_farewell, peer_greet, peer_inject, peer_leave, peer_make
-from .pipe cimport inq_reset, inq_room, outq_clear, outq_drop_control, outq_rewind
+from .peers cimport peer_farewell, peer_gone, peer_greet, peer_inject, peer_leave, peer_make
+from .pipe cimport inq_reset, inq_room, outq_drop_control, outq_rewind
 from .platform cimport zq_lock, zq_unlock
 from .poller cimport POLLER_DEFAULT, poller_add, poller_del, poller_open
 from .pubsub cimport fanout_subscription
 from .reactor cimport POLL_IN, POLL_ONESHOT, POLL_OUT, handle_remove, handle_set, timer_cancel, timer_set
 from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty, routing_find, routing_name,
                        routing_name_generated, routing_remove, routing_unname, routing_writable)
-from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_settle,
+from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_read, traffic_settle,
                        traffic_write, wakes, wakes_run)
 from .zap cimport zap_forget
 from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, next_property,
@@ -34,9 +35,6 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void* buf, size_t n, int flags)
     int shutdown(int fd, int how)
     int MSG_DONTWAIT, SHUT_WR
-
-cdef extern from "<unistd.h>" nogil:
-    int close(int fd)
 
 
 # --- without a peer ----------------------------------------------------------------------------------------
@@ -50,7 +48,7 @@ cdef void _release(session* n) noexcept nogil:
     for _k in range(64):
         if recv(n.c.fd, scrap, sizeof(scrap), MSG_DONTWAIT) <= 0:
             break
-    close(n.c.fd)
+    fd_close(n.c.fd)
     conn_free(&n.c)
     free(n.early)
     free(n.said)
@@ -88,7 +86,39 @@ cdef void session_discard(session* n) noexcept nogil:
     sock_post(s, TODO_FAILED)
 
 
-cdef void session_drain(session* n) noexcept nogil:
+cdef void session_ready(session* n, int revents) noexcept nogil:
+    cdef sock* s = n.s
+    if s.set.fd < 0 and n.in_set and revents & ~POLL_OUT:
+        _read_here(n)
+    if n.c.blocked and (s.set.fd >= 0 or revents & POLL_OUT):
+        zq_lock(&s.lock)
+        n.c.blocked = False
+        n.watch_out = False
+        _drain(n)
+        zq_unlock(&s.lock)
+    if s.set.fd < 0 and not n.c.closing:
+        _watch_both(n)
+
+
+cdef void _read_here(session* n) noexcept nogil:
+    """Where a set has no descriptor of its own, each connection is watched, and read, by itself."""
+    cdef sock* s = n.s
+    cdef wakes w
+    w.n = 0
+    zq_lock(&s.lock)
+    traffic_read(s, n, READ_BUDGET)
+    traffic_settle(s, &w)
+    if sock_wants_wake(s):
+        sock_wake(s)
+    zq_unlock(&s.lock)
+    wakes_run(&w)
+
+
+cdef void _watch_both(session* n) noexcept nogil:
+    handle_set(n.s.rx, &n.h, (POLL_IN if n.in_set else 0) | (POLL_OUT if n.c.blocked else 0))
+
+
+cdef void _drain(session* n) noexcept nogil:
     """[lock] Write until the kernel is full or nothing is left, within a budget."""
     cdef sock* s = n.s
     cdef int _k
@@ -106,7 +136,10 @@ cdef void session_drain(session* n) noexcept nogil:
 cdef void session_watch(session* n) noexcept nogil:
     if n.watch_out and not n.c.closing:
         n.watch_out = False
-        handle_set(n.s.rx, &n.h, POLL_OUT | POLL_ONESHOT)
+        if n.s.set.fd < 0:
+            _watch_both(n)
+        else:
+            handle_set(n.s.rx, &n.h, POLL_OUT | POLL_ONESHOT)
 
 
 # --- attachment ------------------------------------------------------------------------------------------
@@ -183,7 +216,7 @@ cdef int _into_set(sock* s, session* n) noexcept nogil:
         s.set_open = True
         if s.set.fd < 0:
             s.reader_is_reactor = True     # poll(2): nobody can wait for the set but us
-    rc = poller_add(&s.set, n.c.fd, POLL_IN, n)
+    rc = 0 if s.set.fd < 0 else poller_add(&s.set, n.c.fd, POLL_IN, n)
     if rc == 0:
         n.in_set = True
     return rc
@@ -222,16 +255,13 @@ cdef int _attach_locked(session* n) noexcept nogil:
         if rc == -EEXIST and fresh:
             _unmake(s, p)
             return rc
-    if rc == 0 and n.c.wire != WIRE_RAW:
-        early = conn_start_traffic(&n.c, &p.inn, n.early, n.early_len)
-        if early == -ENOMEM:
-            rc = early        # any other fault ends the connection behind the messages that came before it
     if rc == 0:
         rc = _into_set(s, n)
     if rc < 0:
         if fresh:
             _unmake(s, p)
         return rc
+    # From here nothing fails: what the peer has sent already is in its queue, and would be there twice with the next try.
     p.endpoint = n.e
     meta_unref(p.facts)
     p.facts = n.c.facts
@@ -246,13 +276,15 @@ cdef int _attach_locked(session* n) noexcept nogil:
         n.e.state = EPT_CONNECTED
         n.e.p = p
     if n.c.wire == WIRE_RAW:
+        p.inn.max_size = -1       # a read is no message of the peer's: MAXMSGSIZE has nothing to judge
         if s.opt.stream_notify and s.type == TYPE_STREAM:
             peer_inject(s, p, <const uint8_t*>b"", 0)
     else:
+        if s.type == TYPE_ROUTER and s.opt.router_notify & 1:
+            peer_inject(s, p, <const uint8_t*>b"", 0)     # before its traffic, which may end within a message
+        early = conn_start_traffic(&n.c, &p.inn, n.early, n.early_len)      # a fault ends it behind what came before
         if s.row.traits & EAGER and n.c.dialect == ZMTP_1_0:
             fanout_subscription(&s.r, p, <const uint8_t*>b"", 0, False)     # such a subscriber filters by itself
-        if s.type == TYPE_ROUTER and s.opt.router_notify & 1:
-            peer_inject(s, p, <const uint8_t*>b"", 0)
         peer_greet(s, p)
         p.said_hello = True
     traffic_commit(s, n, early)
@@ -278,7 +310,7 @@ cdef void session_attach(session* n) noexcept nogil:
     rc = _attach_locked(n)
     if rc == 0:
         s.hs_succeeded += n.c.wire != WIRE_RAW
-        handle_set(s.rx, &n.h, 0)
+        handle_set(s.rx, &n.h, POLL_IN if s.set.fd < 0 and n.in_set else 0)
         free(n.early)
         n.early = NULL
         lease_start(s)
@@ -315,8 +347,12 @@ cdef void session_leave(session* n, int64_t due) noexcept nogil:
 
 
 cdef void session_resume(session* n) noexcept nogil:
-    if (n.active and not n.in_set and not n.c.closing and not n.p.inn.paused
-            and poller_add(&n.s.set, n.c.fd, POLL_IN, n) == 0):
+    if not n.active or n.in_set or n.c.closing or n.p.inn.paused:
+        return
+    if n.s.set.fd < 0:
+        n.in_set = True
+        _watch_both(n)
+    elif poller_add(&n.s.set, n.c.fd, POLL_IN, n) == 0:
         n.in_set = True
 
 
@@ -361,6 +397,12 @@ cdef bint session_close(session* n) noexcept nogil:
             at = &at[0].flush_next
         at[0] = n.flush_next
         n.in_flush = False
+    if n.in_mind:
+        at = &s.mind
+        while at[0] != n:
+            at = &at[0].mind_next
+        at[0] = n.mind_next
+        n.in_mind = False
     if n.prev != NULL:
         n.prev.next = n.next
     else:
@@ -387,13 +429,8 @@ cdef bint session_close(session* n) noexcept nogil:
             if s.opt.hiccup_msg.size and (s.type == TYPE_DEALER or s.type == TYPE_CLIENT or s.type == TYPE_PEER):
                 peer_inject(s, p, s.opt.hiccup_msg.data, s.opt.hiccup_msg.size)
         else:
-            if n.e != NULL and n.e.p == p:
-                n.e.p = NULL
             peer_farewell(s, p)
-            outq_clear(&p.out, DROP_PEER_GONE)
-            p.gone = True
-            p.endpoint = NULL
-            routing_dirty(&s.r, p)
+            peer_gone(s, p, DROP_PEER_GONE)
     if n.e != NULL and n.e.live == n:
         n.e.live = NULL
     # A thread may be about to look at what its poll of the set said: memory and number stay until it has left.

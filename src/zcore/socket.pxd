@@ -16,6 +16,8 @@ cdef class Socket(SocketBase):
     cdef int _send_patiently(self, zmsg* parts, uint32_t n, int flags) except -1
     cdef object _send_error(self, int rc)
     cdef int _stage_part(self, zmsg* m, int flags)
+    cdef int _stage_parts(self, zmsg* parts, uint32_t n, int flags)
+    cdef bint _inherit_stage(self) except -1
     cdef object _send_addressed(self, data, int flags, bint copy, bint track, routing_id, group)
     cdef Py_ssize_t _send_batch(self, object items, Py_ssize_t at, int flags, Py_ssize_t before) except -1
     cdef object _take(self, part* p, bint copy)

@@ -12,6 +12,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 from .border cimport fail, lock_py, refuse
+from .connection cimport GIL_BUDGET
 from .engine cimport sock
 from .errno_zmq cimport EFSM, ENOTSUP
 from .frame cimport Frame, Hold, frame_of_block, frame_of_object, frame_to_zmsg, hold_buffer, hold_tracker
@@ -21,9 +22,11 @@ from .patterns cimport SEND_GROUP, route_group, route_number, route_peek, route_
 from .pipe cimport part
 from .platform cimport zq_add32, zq_load32, zq_now_ns, zq_unlock
 from .routing cimport MK_SHARED, peer
-from .traffic cimport sock_wake, traffic_inbox
-from .socket_base cimport SocketBase, patience, patience_begin, patience_end, patience_init, sock_settle, sock_wait
+from .traffic cimport sock_wake, traffic_before_send, traffic_inbox
+from .socket_base cimport SocketBase, patience, patience_begin, patience_end, patience_init, sock_read_apart, sock_settle, sock_wait
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress
+
+from sys import _current_frames
 
 from zcore.accounts import books_of
 from zcore.errors import Again
@@ -36,8 +39,8 @@ cdef extern from "Python.h":
 cdef enum:
     DONTWAIT = 1
     SNDMORE = 2
-    READ_WITH_GIL = 65536     # bytes one receiving call reads before it would rather let go of the GIL
     COPY_WITH_GIL = 262144    # bytes that are copied with the GIL held
+    OWNER_CHECK = 50000000    # ns between two looks whether the thread that sent the first parts of a message still lives
     BATCH = 256               # messages of one send_many or recv_many under one lock
 
 
@@ -86,6 +89,10 @@ cdef class Socket(SocketBase):
         cdef int rc
         self._enter()
         rc = self._try_send(parts, n, flags)
+        if rc == -EAGAIN and self.s.nstage and self.s.stage_owner != PyThread_get_thread_ident():
+            if self._inherit_stage():
+                self._enter()
+                rc = self._try_send(parts, n, flags)
         if rc == -EAGAIN and not flags & DONTWAIT:
             sock_settle(self.s)
             return self._send_patiently(parts, n, flags)
@@ -97,17 +104,31 @@ cdef class Socket(SocketBase):
     cdef int _try_send(self, zmsg* parts, uint32_t n, int flags) noexcept:
         """[lock]"""
         cdef sock* s = self.s
-        traffic_inbox(s)
+        traffic_before_send(s)
         if s.nstage == 0 and not flags & SNDMORE:
             return route_send(&s.r, parts, n, True)
-        if n > 1:
-            return -EAGAIN        # another thread is in the middle of a message
-        return self._stage_part(parts, flags)
+        return self._stage_parts(parts, n, flags)
+
+    cdef bint _inherit_stage(self) except -1:
+        """[lock; let go of if True] Another thread's parts wait for their last.  If it has ended they are this thread's."""
+        cdef uint64_t owner = self.s.stage_owner
+        zq_unlock(&self.s.lock)
+        if owner in _current_frames():
+            self._enter()
+            return False
+        self._enter()
+        if self.s.nstage and self.s.stage_owner == owner:
+            self.s.stage_owner = PyThread_get_thread_ident()
+        zq_unlock(&self.s.lock)
+        return True
 
     cdef int _send_patiently(self, zmsg* parts, uint32_t n, int flags) except -1:
         cdef patience w
         cdef int rc
-        patience_init(&w, self._send_deadline())
+        cdef bint late
+        cdef int64_t limit
+        cdef int64_t last = self._send_deadline()
+        patience_init(&w, last)
         try:
             while True:
                 patience_begin(&w)
@@ -115,7 +136,18 @@ cdef class Socket(SocketBase):
                 rc = self._try_send(parts, n, flags)
                 if rc != -EAGAIN:
                     break
-                if sock_wait(self.s, WAIT_OUT, &w):
+                if self.s.nstage and self.s.stage_owner != PyThread_get_thread_ident():
+                    # Nobody says when a thread ends: look now and then whether that one still lives.
+                    if self._inherit_stage():
+                        continue
+                    limit = zq_now_ns() + OWNER_CHECK
+                    if last < 0 or limit < last:
+                        w.deadline = limit
+                    late = sock_wait(self.s, WAIT_OUT, &w) and w.deadline == last
+                    w.deadline = last
+                else:
+                    late = sock_wait(self.s, WAIT_OUT, &w)
+                if late:
                     fail(-EAGAIN)
         finally:
             patience_end(&w)
@@ -136,6 +168,22 @@ cdef class Socket(SocketBase):
         if rc == -EINVAL:
             fail(rc, "this type of socket sends single-part messages only, RADIO with a group")
         fail(rc)
+
+    cdef int _stage_parts(self, zmsg* parts, uint32_t n, int flags):
+        """[lock] All of these, or none: what could not be sent is the caller's again."""
+        cdef sock* s = self.s
+        cdef uint32_t before = s.nstage
+        cdef uint32_t k, i
+        cdef int rc
+        for k in range(n):
+            rc = self._stage_part(&parts[k], flags | SNDMORE if k + 1 < n else flags)
+            if rc == -EAGAIN or rc == -12:
+                for i in range(k):
+                    parts[i] = s.stage[before + i]
+                s.nstage = before
+            if rc < 0:
+                return rc
+        return 0
 
     cdef int _stage_part(self, zmsg* m, int flags):
         """[lock] Parts wait here until the last one comes; then the message goes as one."""
@@ -325,7 +373,7 @@ cdef class Socket(SocketBase):
         Raises:
             what `send` raises.  With DONTWAIT or SNDTIMEO, Again only when nothing was sent.
         """
-        cdef object items = messages if isinstance(messages, (list, tuple)) else None
+        cdef object items = messages if type(messages) is list or type(messages) is tuple else None
         cdef object iterator = None if items is not None else iter(messages)
         cdef list batch
         cdef Py_ssize_t total = 0
@@ -369,12 +417,13 @@ cdef class Socket(SocketBase):
         cdef sock* s
         cdef zmsg m
         cdef object item
-        cdef Py_ssize_t n = len(items)
+        cdef Py_ssize_t n
         cdef Py_ssize_t sent = 0
         cdef int rc = 0
         self._enter()
         s = self.s
-        traffic_inbox(s)
+        n = len(items)            # exactly a list or tuple: asking it runs no code of others
+        traffic_before_send(s)
         while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
             item = items[at + sent]
             if not PyBytes_CheckExact(item):
@@ -488,7 +537,9 @@ cdef class Socket(SocketBase):
         rc = route_peek(&s.r, p)
         if rc == 0 and s.nactive:
             # Read what is there: it does not block, so the GIL stays.
-            wait_progress(s, READ_WITH_GIL)
+            wait_progress(s, GIL_BUDGET)
+            if s.heavy_left:
+                sock_read_apart(s)
             rc = route_peek(&s.r, p)
         return rc
 
@@ -541,7 +592,7 @@ cdef class Socket(SocketBase):
             raise
         if (s.signal_open or zq_load32(&s.waiters)) and (s.r.current != NULL or s.r.ready != NULL):
             sock_wake(s)          # there may be something for those who still wait, or who look at FD
-        if s.r.dirty != NULL or s.r.resume:
+        if s.r.dirty != NULL or s.r.resumed != NULL:
             sock_settle(s)
         else:
             zq_unlock(&s.lock)

@@ -1,12 +1,13 @@
 """What every socket of a Python program has besides messages: its life, its endpoints, its options, its books."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.errno cimport EAGAIN, EFAULT, EHOSTUNREACH, EINTR, EINVAL
+from libc.errno cimport EADDRINUSE, EAGAIN, EFAULT, EHOSTUNREACH, EINTR, EINVAL, EPROTONOSUPPORT
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .border cimport check_signals_masked, fail, fail_text, lock_py, refuse, restore_signals
+from .connection cimport GIL_BUDGET, READ_BUDGET
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
-from .engine cimport TODO_RESUME, ept, sock
+from .engine cimport ept, sock
 from .errno_zmq cimport ENOTSUP
 from .lifecycle cimport sock_close, sock_export_fd, sock_new, sock_signal_seen
 from .limits cimport (KEY_FIRST_FRAME, KEY_NONE, KEY_PREFIX, LIMIT_OF_OPTION, POLICY_BLOCK, POLICY_DISCONNECT,
@@ -24,7 +25,8 @@ from .pubsub cimport fanout_manual, own_group, own_subscribe
 from .routing cimport peer, routing_by_serial, routing_dirty
 from .peers cimport peer_limits
 from .subscriptions cimport fantree_topics, subtree_count
-from .traffic cimport sock_post, sock_ref, sock_unref, traffic_heavy, traffic_inbox, traffic_settle, wakes, wakes_run
+from .traffic cimport (sock_ref, sock_unref, sock_wake, traffic_heavy, traffic_inbox, traffic_resume, traffic_settle, wakes,
+                       wakes_run)
 from .waiting cimport wait_one, wait_progress, wait_spin
 from .zmtp cimport TYPE_PAIR, TYPE_PEER
 
@@ -50,9 +52,9 @@ cdef extern from *:
 cdef void sock_settle(sock* s) noexcept:
     """[lock, taken; let go of here] Act on what the call did, then wake whom it concerns."""
     cdef wakes w
-    if s.r.resume:
-        s.r.resume = False
-        sock_post(s, TODO_RESUME)
+    traffic_resume(s)
+    if zq_load32(&s.waiters) and (s.r.ready != NULL or s.r.current != NULL):
+        sock_wake(s)              # there is something for those who wait
     if s.r.dirty == NULL:
         zq_unlock(&s.lock)
         return
@@ -77,9 +79,21 @@ cdef void sock_settle(sock* s) noexcept:
         wakes_run(&w)
 
 
+cdef void sock_read_apart(sock* s) noexcept:
+    """[lock; let go of meanwhile] Read what takes longer than the GIL is to be held."""
+    s.heavy_left = False
+    zq_unlock(&s.lock)
+    with nogil:
+        zq_lock(&s.lock)
+        wait_progress(s, READ_BUDGET)
+        zq_unlock(&s.lock)
+    lock_py(&s.lock)
+
+
 cdef int patience_begin(patience* w) except -1:
     """Before the lock is taken for another try.  Handlers of signals may run any code: not under the lock.  A signal that
     comes after this ends the sleep that follows."""
+    patience_end(w)           # the last try may have ended without a sleep
     if w.again:
         w.masked = check_signals_masked(&w.old)
     return 0
@@ -99,8 +113,8 @@ cdef int sock_wait(sock* s, int want, patience* w) except -1:
     if w.deadline >= 0 and zq_now_ns() >= w.deadline:
         sock_settle(s)
         return 1
-    if s.r.dirty != NULL:
-        sock_settle(s)            # what stands in the queues goes first; then another try
+    if s.r.dirty != NULL or s.r.resumed != NULL:
+        sock_settle(s)            # what stands in the queues goes first, and paused input on; then another try
         return 0
     with nogil:
         if w.again:
@@ -385,7 +399,9 @@ cdef class SocketBase:
             return
         if rc == 0 and (option == 23 or option == 24):
             self._new_marks()
-        zq_unlock(&self.s.lock)
+            sock_settle(self.s)
+        else:
+            zq_unlock(&self.s.lock)
         if rc < 0:
             from zcore.option_text import explain
             fail(rc, explain(option, self.s.type, value))
@@ -395,6 +411,7 @@ cdef class SocketBase:
         cdef uint32_t i
         for i in range(self.s.r.npeers):
             peer_limits(self.s, self.s.r.peers[i])
+        sock_wake(self.s)         # who waits for room may have it now
 
     def get(self, int option):
         """The value of an option: int or bytes.
@@ -520,7 +537,7 @@ cdef class SocketBase:
             self.s.recv_limits = lim
             self.s.recv_limits_set = True
         self._new_marks()
-        zq_unlock(&self.s.lock)
+        sock_settle(self.s)
 
     # --- monitor -------------------------------------------------------------------------------------------
 
@@ -540,22 +557,22 @@ cdef class SocketBase:
         cdef char[WHY_MAX] why
         cdef const char* text
         cdef size_t n
-        self._enter()
-        old = self.s.monitor
-        zq_unlock(&self.s.lock)
         if addr is not None:
             if isinstance(addr, str):
                 addr = addr.encode("utf-8")
             if not isinstance(addr, bytes):
                 raise TypeError(f"a monitor's address is a str, not {type(addr).__name__}")
             if not addr.startswith(b"inproc://"):
-                fail(-93, "monitors speak over inproc only")
-        if old != NULL:
-            with nogil:
-                monitor_emit(self.s, EVENT_MONITOR_STOPPED, 0, b"")
-                zq_lock(&self.s.lock)
-                self.s.monitor = NULL
-                zq_unlock(&self.s.lock)
+                fail(-EPROTONOSUPPORT, "monitors speak over inproc only")
+        self._enter()
+        zq_unlock(&self.s.lock)
+        with nogil:
+            monitor_emit(self.s, EVENT_MONITOR_STOPPED, 0, b"")
+            zq_lock(&self.s.lock)
+            old = self.s.monitor
+            self.s.monitor = NULL
+            zq_unlock(&self.s.lock)
+            if old != NULL:
                 sock_close(old, 0)
                 sock_unref(old)
         if addr is None:
@@ -576,9 +593,18 @@ cdef class SocketBase:
         if rc < 0:
             fail_text(rc, why)
         lock_py(&self.s.lock)
-        self.s.monitor = m
-        self.s.monitor_events = <uint64_t>events
+        if not self.s.closed and self.s.monitor == NULL:
+            self.s.monitor = m
+            self.s.monitor_events = <uint64_t>events
+            m = NULL
         zq_unlock(&self.s.lock)
+        if m != NULL:             # closed, or monitored by another thread's call, meanwhile
+            with nogil:
+                sock_close(m, 0)
+                sock_unref(m)
+            self._enter()
+            zq_unlock(&self.s.lock)
+            fail(-EADDRINUSE, "another thread has begun to monitor this socket at the same moment")
 
 
 cdef bint _is_inproc(sock* s) noexcept:
@@ -597,7 +623,9 @@ cdef int _events_of(sock* s, bint progress) noexcept:
         if route_peek(&s.r, &p) == 1:
             events = 1
         elif progress:
-            wait_progress(s, 65536)
+            wait_progress(s, GIL_BUDGET)
+            if s.heavy_left:
+                sock_read_apart(s)
             if route_peek(&s.r, &p) == 1:
                 events = 1
     if s.row.send != SEND_NONE and route_can_send(&s.r):

@@ -15,6 +15,7 @@ from zcore.address cimport (
     zq_addr_bytes,
     zq_addr_family,
 )
+from zcore.descriptors cimport fd_ours
 from zcore.endpoint cimport TRANSPORT_IPC, endpoint_print
 
 cdef extern from "net.h" nogil:
@@ -128,7 +129,7 @@ cdef int stream_socket(int family, const stream_opts* o) noexcept nogil:
     if rc < 0:
         zq_close(fd)
         return rc
-    return fd
+    return fd_ours(fd)
 
 
 cdef void _print(const zq_addr* a, int transport, char* buf, size_t size) noexcept nogil:

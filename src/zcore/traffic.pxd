@@ -20,13 +20,19 @@ cdef struct wakes:        # sockets to wake when no lock is held any more; one r
 cdef void sock_ref(sock* s) noexcept nogil
 cdef void sock_unref(sock* s) noexcept nogil                      # the last one frees the struct
 cdef void sock_post(sock* s, uint32_t bits) noexcept nogil         # TODO_*: have the reactor do it
+cdef void traffic_mind(sock* s, session* n) noexcept nogil         # [lock] have the reactor look at one connection
+cdef void traffic_resume(sock* s) noexcept nogil                    # [lock] paused input that may go on
 cdef void sock_wake(sock* s) noexcept nogil                        # wake waiters, signal FD: any thread, no lock needed
 cdef bint sock_wants_wake(sock* s) noexcept nogil
 cdef void wakes_run(wakes* w) noexcept nogil                        # no lock held
 
 cdef void traffic_inbox(sock* s) noexcept nogil                    # [lock] apply what inproc peers have told
+cdef void traffic_before_send(sock* s) noexcept nogil
+# [lock; let go for a moment at most] the same, and hear what writes under way have taken, where a full queue means a drop
+cdef void traffic_hear(sock* s, peer* p) noexcept nogil            # [lock] it may have input
 cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil
-# [lock; let go during the read] one turn of one connection; 1 when messages or commands came
+# [lock; let go during the read] one turn of one connection; 1 when messages or commands came. A budget of GIL_BUDGET or less
+# says that the GIL is held: what takes longer is left, and s.heavy_left says so.
 cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil   # [lock] publish what a read brought
 cdef void traffic_settle(sock* s, wakes* w) noexcept nogil
 # [lock; let go during writes] act on what this call did to queues: write, leave for later, notify, let go of dead peers

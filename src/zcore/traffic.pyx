@@ -2,26 +2,26 @@
 
 from .errno_zmq cimport ECANCELED
 from libc.errno cimport ECONNABORTED
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from .connection cimport (SECURE_WITH_GIL, WIRE_SECURE, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command,
+from .connection cimport (GIL_BUDGET, SECURE_WITH_GIL, WIRE_SECURE, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command,
                           conn_pending, conn_read, conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport TODO_BEAT, TODO_BLOCKED, TODO_FAILED, TODO_FLUSH, TODO_SLOW, TODO_ZAP, session, sock
+from .engine cimport TODO_FAILED, TODO_FLUSH, TODO_MIND, TODO_ZAP, session, sock
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
-from .patterns cimport EAGER, WRAP_REQ, route_peek
-from .peers cimport peer_farewell
+from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
+from .peers cimport peer_farewell, peer_gone
 from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_next_command, inq_publish, inq_ready, part
 from .platform cimport (ticks_per_us, zq_add32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_mutex_destroy,
-                        zq_or32, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close, zq_wakefd_signal, zq_xchg32,
-                        zq_xchgp)
+                        zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock, zq_wakefd_close,
+                        zq_wakefd_signal, zq_xchg32, zq_xchgp)
 from .poller cimport poller_close, poller_del
 from .pubsub cimport fanout_group, fanout_subscription, fanout_take
 from .reactor cimport reactor_post
 from .routing cimport (NEWS_GONE, NEWS_READABLE, NEWS_WRITABLE, PEER_INPROC, PEER_STREAM, peer, peer_free,
-                       peer_has_input, routing_dirty, routing_readable, routing_remove, routing_writable)
+                       peer_has_input, peer_skip, routing_dirty, routing_readable, routing_remove, routing_writable)
 from .zmtp cimport COMMAND_CANCEL, COMMAND_JOIN, COMMAND_LEAVE, COMMAND_PING, COMMAND_SUBSCRIBE, TYPE_RADIO
 
 cdef enum:
@@ -29,6 +29,8 @@ cdef enum:
     GATHER_FULL = 65536       # bytes that are written without waiting for more
     GATHER_US = 50            # longest wait for company of one connection
     BURST_US = 200            # and of all of a socket's, when one message goes to many
+    WRITE_SPIN = 5000
+    WRITE_PATIENCE = 2000000  # ns that a send which may drop waits for writes of full queues to come back
 
 
 # --- references and wake-ups -----------------------------------------------------------------------------
@@ -57,13 +59,33 @@ cdef void sock_post(sock* s, uint32_t bits) noexcept nogil:
         reactor_post(s.rx, &s.job)
 
 
+cdef void traffic_mind(sock* s, session* n) noexcept nogil:
+    if not n.in_mind:
+        n.in_mind = True
+        n.mind_next = s.mind
+        s.mind = n
+    sock_post(s, TODO_MIND)
+
+
+cdef void traffic_resume(sock* s) noexcept nogil:
+    cdef peer* p
+    while s.r.resumed != NULL:
+        p = s.r.resumed
+        s.r.resumed = p.resume_next
+        p.resuming = False
+        if p.c != NULL:
+            traffic_mind(s, <session*>p.c)
+
+
 cdef bint sock_wants_wake(sock* s) noexcept nogil:
     return zq_load32(&s.waiters) != 0 or s.signal_open
 
 
 cdef void sock_wake(sock* s) noexcept nogil:
-    if zq_load32(&s.waiters) and s.wake_open and zq_xchg32(&s.wake_raised, 1) == 0:
-        zq_wakefd_signal(&s.wake)
+    if zq_load32(&s.waiters) and s.wake_open:
+        zq_add32(&s.news, 1)
+        if zq_xchg32(&s.wake_raised, 1) == 0:
+            zq_wakefd_signal(&s.wake)
     if s.signal_open and zq_xchg32(&s.signal_raised, 1) == 0:
         zq_wakefd_signal(&s.signal)
 
@@ -146,21 +168,24 @@ cdef void traffic_inbox(sock* s) noexcept nogil:
             s.answered = p
         if p.attached:
             if news & NEWS_READABLE:
-                if s.row.traits & EAGER:
-                    fanout_take(&s.r, p)
-                else:
-                    routing_readable(&s.r, p)
+                traffic_hear(s, p)
             if news & NEWS_WRITABLE:
                 routing_writable(&s.r, p)
-            if news & NEWS_GONE:
-                if not p.gone:
-                    p.gone = True
-                    peer_farewell(s, p)
-                if not peer_has_input(&s.r, p):
-                    routing_dirty(&s.r, p)
-                else:
-                    routing_readable(&s.r, p)
+            if news & NEWS_GONE and not p.gone:
+                peer_farewell(s, p)
+                peer_gone(s, p, DROP_PEER_GONE)
         p = following
+
+
+cdef void traffic_hear(sock* s, peer* p) noexcept nogil:
+    if s.row.traits & EAGER:
+        fanout_take(&s.r, p)
+    elif s.row.recv == RECV_NONE or (s.row.wrap == WRAP_REQ and not (s.r.awaiting and s.r.partner == p)):
+        # Nobody will ask for it, and unread it would keep its peer for ever.
+        while peer_skip(&s.r, p):
+            pass
+    else:
+        routing_readable(&s.r, p)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -193,7 +218,7 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
             rc = -71      # EPROTO: a malformed command ends the connection, behind what came before it
             continue
         if kind == COMMAND_PING and n.c.peer_ttl:
-            sock_post(s, TODO_BEAT)
+            traffic_mind(s, n)
         if s.row.traits & EAGER:
             if kind == COMMAND_SUBSCRIBE or kind == COMMAND_CANCEL:
                 if s.type != TYPE_RADIO:
@@ -202,10 +227,8 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
                 fanout_group(&s.r, p, arg.data, arg.size, kind == COMMAND_LEAVE)
     if inq_publish(&p.inn) < 0 and rc >= 0:
         rc = -12          # ENOMEM
-    if s.row.traits & EAGER:
-        fanout_take(&s.r, p)
-    elif inq_ready(&p.inn):
-        routing_readable(&s.r, p)
+    if inq_ready(&p.inn):
+        traffic_hear(s, p)
         if s.row.wrap == WRAP_REQ:
             # What is no reply ends its connection, whether or not the application receives.
             route_peek(&s.r, &at)
@@ -222,6 +245,9 @@ cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil:
     cdef int rc
     cdef uint64_t before
     if n.c.in_busy or n.c.closing or not n.active or n.p.inn.paused:
+        return 0
+    if budget <= GIL_BUDGET and n.c.wire == WIRE_SECURE and n.p.inn.big != NULL:
+        s.heavy_left = True       # with its last bytes a large frame will be decrypted: not with the GIL held
         return 0
     if conn_read_begin(&n.c, &n.p.inn) < 0:
         return 0
@@ -255,18 +281,39 @@ cdef void _leave(sock* s, session* n) noexcept nogil:
         sock_post(s, TODO_FLUSH)
 
 
+cdef void traffic_before_send(sock* s) noexcept nogil:
+    cdef int64_t start, now
+    if s.full_writes and s.row.traits & DROPS:
+        # The kernel may have taken what fills the queue, and the writer have no turn yet to say so: a message dropped
+        # now would be lost to a peer that keeps up.  A write does not block, but whoever it woke may have got the
+        # writer's own CPU: that is us, perhaps.  So this sleeps after a moment.
+        start = now = zq_now_ns()
+        while s.full_writes and now - start < WRITE_PATIENCE:
+            zq_unlock(&s.lock)
+            if now - start < WRITE_SPIN:
+                zq_pause()
+            else:
+                zq_sleep_ns(WRITE_SPIN)
+            zq_lock(&s.lock)
+            now = zq_now_ns()
+    traffic_inbox(s)
+
+
 cdef int traffic_write(sock* s, session* n) noexcept nogil:
     cdef int rc
     cdef bint was_full
     cdef uint64_t start
     if n.c.out_busy or n.c.blocked or not n.active or not conn_write_begin(&n.c, &n.p.out):
         return WRITE_IDLE
+    was_full = n.p.out.full
+    s.full_writes += was_full
     zq_unlock(&s.lock)
     start = zq_ticks()
     conn_write_run(&n.c)
     zq_lock(&s.lock)
     n.c.last_write = zq_ticks()
     n.c.gather = _gather_time(n.c.last_write - start, GATHER_US)
+    s.full_writes -= was_full
     was_full = n.p.out.full
     rc = conn_write_end(&n.c, &n.p.out)
     if was_full and not n.p.out.full:
@@ -276,7 +323,7 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
     if rc == WRITE_FULL:
         n.c.blocked = True
         n.watch_out = True
-        sock_post(s, TODO_BLOCKED)
+        traffic_mind(s, n)
     elif rc < 0:
         session_failed(s, n, rc)
     if n.p.out.nmsgs == 0:
@@ -324,6 +371,7 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
     cdef int rc
     cdef uint64_t start = 0
     cdef uint64_t now
+    traffic_resume(s)
     while s.r.dirty != NULL:
         p = s.r.dirty
         s.r.dirty = p.dirty_next
@@ -348,7 +396,7 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             continue
         if p.out.behind == BEHIND_MET:
             p.out.behind = BEHIND_TOLD
-            sock_post(s, TODO_SLOW)
+            traffic_mind(s, n)
         if n.c.blocked:
             continue
         if p.out.q.unsent < GATHER_FULL:

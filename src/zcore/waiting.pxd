@@ -5,7 +5,7 @@ for the connections themselves and reads them; the others wait for the wake desc
 what is left.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 
 from .engine cimport session, sock
 from .platform cimport pollfd, sigset_t
@@ -14,9 +14,14 @@ from .platform cimport pollfd, sigset_t
 cdef enum:
     WAIT_IN = 1
     WAIT_OUT = 2
+    WAIT_GOING = 4        # for the reactor, which takes leave of something: goes on when the socket is closed
 
 cdef struct watch:        # one thread's wait for one socket
     sock* s
+    watch* next           # in sock.watches
+    int want
+    uint32_t news         # sock.news when it began: what came later is news to this thread
+    bint in_vain          # woken for nothing but to pass the signal on
     bint lead
     session* only         # leading, with one connection: that one is watched itself
     int at                # first of its entries in the array of descriptors

@@ -6,7 +6,8 @@ from libc.stdint cimport int64_t, uint32_t
 from .connection cimport READ_BUDGET, conn_read, conn_read_begin
 from .engine cimport LEASE_DORMANT, LEASE_PARKED, TODO_GRAVES, TODO_LEASE, session, sock
 from .platform cimport (POLLIN, pollfd, sigset_t, zq_add32, zq_getcpu, zq_load32, zq_loadp, zq_lock, zq_now_ns,
-                        zq_pause, zq_ppoll, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_xchg32)
+                        zq_pause, zq_ppoll, zq_sleep_ns, zq_sub32, zq_unlock, zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal,
+                        zq_xchg32)
 from .poller cimport poll_event, poller_wait
 from .stream cimport stream_loopback_cpu
 from .traffic cimport sock_post, sock_wake, traffic_commit, traffic_flush_now, traffic_inbox, traffic_read
@@ -14,6 +15,7 @@ from .traffic cimport sock_post, sock_wake, traffic_commit, traffic_flush_now, t
 cdef enum:
     SPIN_PAYS = 48            # score from which spinning is worth its CPU
     SPIN_EXPLORE = 512        # below it, one wait in so many spins all the same
+    PASS_ON = 20000           # ns a thread stays away that has passed on a signal that was not for it
     SPIN_EXPLORE_US = 150     # for longer: a peer that sleeps too answers late
 
 
@@ -36,6 +38,26 @@ cdef int wait_progress(sock* s, size_t budget) noexcept nogil:
     return got
 
 
+cdef bint _missed(sock* s) noexcept nogil:
+    """[lock] Has a waiting thread not been woken yet for what has come since it began?"""
+    cdef watch* w = <watch*>s.watches
+    cdef uint32_t now = zq_load32(&s.news)
+    while w != NULL:
+        if w.news != now:
+            return True
+        w = w.next
+    return False
+
+
+cdef bint _wants_lead(sock* s) noexcept nogil:
+    cdef watch* w = <watch*>s.watches
+    while w != NULL:
+        if w.want & WAIT_IN:
+            return True
+        w = w.next
+    return False
+
+
 cdef void _lead_no_more(sock* s) noexcept nogil:
     s.leader = False
     if s.lease == LEASE_DORMANT:
@@ -43,13 +65,15 @@ cdef void _lead_no_more(sock* s) noexcept nogil:
         sock_post(s, TODO_LEASE)
     if s.graves != NULL:
         sock_post(s, TODO_GRAVES)
-    if zq_load32(&s.waiters):
+    if _wants_lead(s):
         sock_wake(s)          # one of them leads now
 
 
 cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil:
     cdef int rc
     w.s = s
+    w.want = want
+    w.in_vain = False
     w.lead = False
     w.only = NULL
     w.n = 0
@@ -59,10 +83,15 @@ cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil:
             return rc
         s.wake_open = True
     zq_add32(&s.waiters, 1)
-    if zq_loadp(<void**>&s.inbox) != NULL:
+    # From here on whoever has news sees a waiter.  What came before is looked at now: the end of the socket, and the
+    # inbox; the rest needs the lock.
+    if zq_loadp(<void**>&s.inbox) != NULL or (not want & WAIT_GOING and (s.closed or zq_load32(&s.fatal))):
         zq_sub32(&s.waiters, 1)
         traffic_inbox(s)
         return -EAGAIN
+    w.news = zq_load32(&s.news)
+    w.next = <watch*>s.watches
+    s.watches = w
     fds[0].fd = s.wake.rfd
     fds[0].events = <short>POLLIN
     fds[0].revents = 0
@@ -84,7 +113,11 @@ cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil:
 cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
     cdef sock* s = w.s
     cdef poll_event ev[16]
+    cdef watch** at = <watch**>&s.watches
     cdef int k, count
+    while at[0] != w:
+        at = &at[0].next
+    at[0] = w.next
     if fds[0].revents:
         # In this order: a signal that comes in between is not sent, and what it was about is looked at below.
         zq_wakefd_drain(&s.wake)
@@ -101,8 +134,11 @@ cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
                 for k in range(count if count > 0 else 0):
                     traffic_read(s, <session*>ev[k].tag, READ_BUDGET)
         _lead_no_more(s)
-    elif fds[0].revents and zq_load32(&s.waiters):
-        sock_wake(s)
+    if fds[0].revents and _missed(s):
+        # The signal just drained was for others, too: a thread that was about to sleep has not seen it.
+        w.in_vain = w.news == zq_load32(&s.news)
+        if zq_xchg32(&s.wake_raised, 1) == 0:
+            zq_wakefd_signal(&s.wake)
     traffic_inbox(s)
 
 
@@ -215,6 +251,11 @@ cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noe
     rc = zq_ppoll(fds, w.n, left, mask)
     zq_lock(&s.lock)
     watch_end(&w, fds)
+    if w.in_vain:
+        # Whom the signal is for has no CPU yet: ours, perhaps.
+        zq_unlock(&s.lock)
+        zq_sleep_ns(PASS_ON)
+        zq_lock(&s.lock)
     if rc == 0:
         return -EAGAIN
     return -EINTR if rc == -EINTR else 0

@@ -468,6 +468,21 @@ def test_books_after_a_peer_is_gone(world):
         assert books["accepted"] == 100
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_books_of_a_req_with_several_servers(world, transport):
+    req = world.socket(zmq.REQ)
+    servers = [world.socket(zmq.REP) for _ in range(2)]
+    for server in servers:
+        world.link(server, req, transport)
+    for number in range(6):
+        req.send(b"%d" % number)
+        server = wait_for(lambda: next((one for one in servers if one.poll(5)), None), "the request")
+        server.send(server.recv())
+        assert req.recv() == b"%d" % number
+    (books, *_) = [one for one in check_books(req) if one == req.stats()["recv"]]
+    assert (books["accepted"], books["delivered"], books["dropped"]) == (6, 6, {})
+
+
 def test_books_of_inproc_peers_that_are_gone(world):
     push, pull = world.socket(zmq.PUSH), world.socket(zmq.PULL)
     world.link(pull, push, "inproc")

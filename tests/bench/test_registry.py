@@ -44,6 +44,9 @@ GOALS = {
     "compute-tcp-64B": {"rate": ">= 50x", "compute_kept": ">= 0.4 of its undisturbed rate"},
     "connections-tcp-1000": {"connect_ms": "<= 1x", "server_kb": "<= 1x", "clients_kb": "<= 1x"},
     "import": {"import_ms": "<= 1x"},
+    **{f"curve-reqrep-{transport}-64B": {"p50_us": "<= 0.5x"} for transport in ("tcp", "ipc")},
+    "curve-pushpull-tcp-64B": {"rate": ">= 3x"},
+    "curve-pushpull-tcp-64KB": {"rate": ">= 1.2x"},
 }
 
 

@@ -2,13 +2,16 @@
 
 import errno as system
 import os
+import random
 import socket
 import stat
+import sys
+import threading
 
 import pytest
 from support.impl import OURS, TRANSPORTS, ours_only, zmq
 from support.rawpeer import RawListener, RawPeer
-from support.waiting import Watch, drain, nothing, wait_for
+from support.waiting import Task, Watch, drain, nothing, wait_for
 from support.world import free_port, last_endpoint, port_of
 
 
@@ -477,6 +480,96 @@ def test_inproc_name_is_free_after_close(world):
         assert pull.recv() == b"x"
         pull.close()
         push.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "peer"), [("DEALER", "DEALER"), ("REQ", "REP"), ("SUB", "PUB"), ("PUB", "SUB"), ("PUSH", "PULL")]
+)
+def test_connecting_anew_over_inproc_when_the_other_side_has_gone(world, kind, peer):
+    made = world.socket(getattr(zmq, kind))
+    for _ in range(3):
+        other = world.socket(getattr(zmq, peer))
+        for one in (made, other):
+            if one.type == zmq.SUB:
+                one.set(int(zmq.SUBSCRIBE), b"")
+        wait_for(lambda one=other: can_bind(one, "inproc://again"), "the name being free")
+        made.connect("inproc://again")
+        sender, receiver = (other, made) if kind == "SUB" else (made, other)
+        assert sender.poll(10_000, int(zmq.POLLOUT))
+        if "PUB" in (kind, peer):
+            wait_for(lambda one=sender, two=receiver: one.send(b"x") or two.poll(5), "a message")
+        else:
+            sender.send(b"x")
+        assert receiver.recv() == b"x"
+        if kind == "REQ":
+            other.send(b"reply")
+            assert made.recv() == b"reply"
+        other.close()
+        if kind == "SUB":
+            drain(made)
+
+
+@ours_only
+def test_who_waits_for_a_name_outlives_a_socket_closed_while_it_binds(world):
+    """Connections it came together with are gone; all the others wait on, for the next who binds."""
+    chance = random.Random(27)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            address = world.address("inproc")
+            push, first, second = (world.socket(kind) for kind in (zmq.PUSH, zmq.PULL, zmq.PULL))
+            for _ in range(100):
+                push.connect(address)
+            gate = threading.Barrier(2)
+
+            spins = chance.randrange(2000)
+
+            def close(gate=gate, first=first, spins=spins):
+                gate.wait()
+                for _ in range(spins):
+                    pass
+                first.close()
+
+            closing = Task(close)
+            gate.wait()
+            try:
+                first.bind(address)
+            except zmq.ZMQError:
+                pass  # it was closed already
+            closing.result()
+            push.poll(0, int(zmq.POLLOUT))
+            waiting = [one["connected"] for one in push.stats()["peers"]]
+            second.bind(address)
+            assert [one["connected"] for one in second.stats()["peers"]] == waiting
+            push.close()
+            second.close()
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("kind", ["DEALER", "PUSH"])
+@pytest.mark.parametrize("transport", ["inproc", "tcp"])
+def test_disconnect_undoes_every_connect_to_the_name(world, transport, kind):
+    router = world.socket(zmq.PULL if kind == "PUSH" else zmq.ROUTER)
+    endpoint = world.bind(router, transport)
+    made = world.socket(getattr(zmq, kind))
+    made.connect(endpoint)
+    made.connect(endpoint)
+    made.disconnect(endpoint)
+    wait_for(lambda: not made.poll(0, int(zmq.POLLOUT)), "the pipes' end")
+    refused(made.disconnect, endpoint, errno=system.ENOENT)
+
+
+def test_every_connect_over_inproc_makes_a_pipe(world):
+    """As in libzmq, where only the network's endpoints are connected once."""
+    router, dealer = world.socket(zmq.ROUTER), world.socket(zmq.DEALER)
+    endpoint = world.bind(router, "inproc")
+    dealer.connect(endpoint)
+    dealer.connect(endpoint)
+    for _ in range(4):
+        dealer.send(b"x")
+    assert len({router.recv_multipart()[0] for _ in range(4)}) == 2
 
 
 def test_bind_to_random_port(world):

@@ -6,7 +6,7 @@ import time
 import pytest
 from support.adversary import Adversary
 from support.impl import needs_draft, needs_stock, ours_only, zmq
-from support.rawpeer import RawListener, RawPeer, greeting, ready
+from support.rawpeer import RawListener, RawPeer, greeting, message, ready
 from support.waiting import Task, Watch, drain, nothing, sync, wait_for
 from support.world import free_port
 
@@ -68,16 +68,18 @@ def test_req_survives_a_restart(world, remote):
     """The question asked while nobody is there is answered by the server that comes back."""
     port = free_port()
     req = world.socket(zmq.REQ, RECONNECT_IVL=10, REQ_RELAXED=1, REQ_CORRELATE=1)
-    req.connect(f"tcp://127.0.0.1:{port}")
-    for life in range(3):
-        server = remote()
-        req.send(b"question %d" % life)
-        server.run(
-            "ctx = zmq.Context(); rep = ctx.socket(zmq.REP); rep.rcvtimeo = 10000; "
-            f"rep.bind('tcp://127.0.0.1:{port}'); rep.send(b'answer to ' + rep.recv())"
-        )
-        assert req.recv() == b"answer to question %d" % life
-        server.kill()
+    with Watch(req, int(zmq.EVENT_DISCONNECTED)) as watch:
+        req.connect(f"tcp://127.0.0.1:{port}")
+        for life in range(3):
+            server = remote()
+            req.send(b"question %d" % life)
+            server.run(
+                "ctx = zmq.Context(); rep = ctx.socket(zmq.REP); rep.rcvtimeo = 10000; "
+                f"rep.bind('tcp://127.0.0.1:{port}'); rep.send(b'answer to ' + rep.recv())"
+            )
+            assert req.recv() == b"answer to question %d" % life
+            server.kill()
+            watch.wait(zmq.EVENT_DISCONNECTED)
 
 
 def test_queue_survives_the_connection(world):
@@ -250,6 +252,43 @@ def test_reconnect_stop(world, how):
             listener.accept(0.2)
 
 
+@ours_only
+@pytest.mark.parametrize("how", ["interval off", "refused", "handshake"])
+def test_what_is_given_up_gets_no_messages(world, how):
+    """It leaves the round, what it was sent is in the books, and nothing waits for it at the end."""
+    options = {
+        "interval off": {"RECONNECT_IVL": -1},
+        "refused": {"RECONNECT_STOP": int(zmq.RECONNECT_STOP_CONN_REFUSED)},
+        "handshake": {"RECONNECT_STOP": int(zmq.RECONNECT_STOP_HANDSHAKE_FAILED)},
+    }
+    context = world.new_context()
+    push = world.socket(zmq.PUSH, context=context, LINGER=-1, **options[how])
+    with RawListener() as listener:
+        if how == "refused":
+            listener.stream.close()
+        push.connect(listener.endpoint)
+        push.send(b"for nobody")
+        if how == "interval off":
+            raw = listener.accept()
+            raw.handshake(b"PULL")
+            assert raw.recv_message() == [b"for nobody"]
+            raw.close()
+        elif how == "handshake":
+            listener.accept().send(greeting(mechanism=b"PLAIN"))
+        wait_for(lambda: not push.stats()["peers"], "giving up")
+        books = push.stats()["send"]
+        assert (books["accepted"], books["queued"]) == (1, 0)
+        assert books["dropped"] == ({} if how == "interval off" else {"peer_gone": 1})
+        pull = world.socket(zmq.PULL)
+        push.connect(world.bind(pull, "tcp"))
+        for number in range(6):
+            push.send(b"%d" % number)
+        assert [pull.recv() for _ in range(6)] == [b"%d" % number for number in range(6)]
+        push.disconnect(listener.endpoint)
+        push.close()
+        Task(context.term).result()
+
+
 def nothing_more(watch, event, seconds=0.2):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -370,9 +409,41 @@ def test_server_forgets_a_client_whose_line_was_cut(world):
         client.connect(relay.endpoint)
         client.send(b"one")
         first = server.recv(copy=False).routing_id
-        relay.cut()
+        with Watch(client) as watch:
+            relay.cut()
+            watch.wait(zmq.EVENT_DISCONNECTED)
         assert server.recv() == b"gone"
         client.send(b"two")
         frame = server.recv(copy=False)
         assert frame.bytes == b"two"
         assert frame.routing_id != first
+
+
+@ours_only
+def test_what_came_with_a_connection_that_could_not_be_kept_is_forgotten(world, remote):
+    """No descriptor is left for what a socket's first connection needs: the next try begins with nothing behind it."""
+    client = remote(own=True)
+    with RawListener() as listener:
+        client.run(
+            "import os, resource\n"
+            "ctx = zmq.Context()\n"
+            "other, dealer = ctx.socket(zmq.PULL), ctx.socket(zmq.DEALER)\n"
+            "other.bind('tcp://127.0.0.1:*')\n"  # the context's thread has what it needs
+            "dealer.rcvtimeo, dealer.reconnect_ivl = 10_000, 10\n"
+            "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+            "free = os.dup(0)\n"
+            "os.close(free)\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))\n"
+            f"dealer.connect({listener.endpoint!r})\n"
+        )
+        raw = listener.accept()
+        raw.send(greeting())
+        raw.recv_greeting()
+        raw.recv_ready()
+        raw.send(ready(b"DEALER") + message(b"first") + message(b"cut")[:3])
+        raw.wait_closed()
+        client.run("resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))")
+        raw = listener.accept()
+        raw.handshake(b"DEALER")
+        raw.send_message(b"second")
+        assert client.eval("dealer.recv()") == b"second"

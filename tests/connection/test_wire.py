@@ -180,6 +180,21 @@ def test_enormous_frame_headers(world, size, flags):
         assert after.vms - before.vms < 1 << 30
 
 
+@pytest.mark.parametrize("left", range(8, 19))
+def test_header_of_a_large_frame_at_the_end_of_a_full_buffer(world, left):
+    """A read fills the buffer to the brim, and the last bytes in it are the header of a frame that stands elsewhere."""
+    pull = world.socket(zmq.PULL)
+    endpoint = world.bind(pull, "tcp")
+    with RawPeer.connect(endpoint) as raw:
+        raw.handshake(b"PUSH")
+        first, large, after = b"f" * (8192 - left - 9), b"l" * 65536, [b"a" * 200] * 1000
+        long_form = b"\x02" + struct.pack(">Q", len(first)) + first
+        raw.send(long_form + message(large) + b"".join(message(one) for one in after))
+        assert pull.recv() == first
+        assert pull.recv() == large
+        assert [pull.recv() for _ in after] == after
+
+
 @pytest.mark.parametrize("where", ["greeting", "ready"])
 @pytest.mark.parametrize("size", [2**63 - 1, 2**40, 2**31])
 def test_enormous_handshake_commands(world, where, size):

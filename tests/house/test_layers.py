@@ -13,7 +13,7 @@ CORE = ROOT / "src" / "zcore"
 PYTHON = ROOT / "src" / "pyzq"
 
 ROOMS = [
-    ("platform", "platform errors errno_zmq"),
+    ("platform", "platform descriptors errors errno_zmq"),
     ("message", "message tracker ring buffer limits keeper"),
     ("zmtp", "zmtp mechanism sodium null plain curve handshake codec codec_events"),
     ("endpoint and options", "endpoint address options option_table option_values option_text"),
@@ -27,8 +27,8 @@ ROOMS = [
     (
         "waiting and socket",
         (
-            "engine peers traffic waiting lease monitor heartbeat zap sessions opening epts joining dialling endpoints lifecycle "
-            "border context frame socket_base accounts polling socket direct"
+            "engine peers traffic waiting lease monitor heartbeat zap sessions opening epts joining dialling endpoints "
+            "lifecycle border context frame socket_base accounts polling socket direct"
         ),
     ),
     ("proxy", "proxy"),

@@ -100,6 +100,50 @@ print("good")
     assert "good" in out
 
 
+@ours_only
+def test_a_child_keeps_neither_ports_nor_connections_of_its_parent():
+    """While a child lives, the parent's closed port is free, and who was connected to the parent sees it go."""
+    out = run_script("""
+import os, socket
+ctx = zmq.Context()
+pull = ctx.socket(zmq.PULL)
+port = pull.bind_to_random_port("tcp://127.0.0.1")
+pull.bind("ipc://*")
+pull.rcvtimeo = 10_000
+guest = socket.create_connection(("127.0.0.1", port))
+push = ctx.socket(zmq.PUSH)
+push.connect(f"tcp://127.0.0.1:{port}")
+push.send(b"before")
+assert pull.recv() == b"before"
+told, tell = os.pipe()
+wait, go = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.close(go)
+    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    kinds = [os.readlink(link) for link in links if os.path.islink(link)]
+    ours = [kind for kind in kinds if kind.startswith("socket:") or "eventpoll" in kind]
+    os.write(tell, str(len(ours)).encode())
+    os.read(wait, 1)
+    os._exit(0)
+os.close(wait)
+left = int(os.read(told, 10)) - 1       # the guest's own end is the program's, not ours
+assert left == 0, left
+push.send(b"between")
+assert pull.recv() == b"between"
+push.close(0); pull.close(0); ctx.term()
+again = socket.socket()
+again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+again.bind(("127.0.0.1", port))         # a listener in the child would be in the way
+while guest.recv(1000):
+    pass
+os.close(go)
+os.waitpid(pid, 0)
+print("good")
+""")
+    assert "good" in out
+
+
 def test_fork_while_threads_are_inside():
     """A fork in the middle of traffic: the child can start anew, the parent goes on."""
     out = run_script("""

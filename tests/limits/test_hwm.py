@@ -1,10 +1,11 @@
 """High-water marks: how many messages wait, and what happens to the next."""
 
+import os
 import select
 
 import pytest
 from support.impl import TRANSPORTS, ours_only, sides, zmq
-from support.rawpeer import RawListener, RawPeer, command
+from support.rawpeer import RawListener, RawPeer, command, message
 from support.waiting import Task, drain, fill, fill_settled, sync, wait_blocked, wait_for
 from support.world import free_port
 
@@ -296,3 +297,109 @@ def test_proxy_does_not_grow_without_bound(world):
     sink.close()
     context.term()
     task.result()
+
+
+# -- what must not stall, and what must not grow
+
+
+@ours_only
+def test_messages_nobody_subscribed_to_do_not_stall_a_connection(world):
+    """A peer whose input fills the mark with what is filtered out is read on, although nothing was received."""
+    sub = world.socket(zmq.SUB, RCVHWM=10)
+    sub.subscribe(b"A")
+    endpoint = world.bind(sub, "tcp")
+    with RawPeer.connect(endpoint) as first, RawPeer.connect(endpoint) as second:
+        first.handshake(b"PUB")
+        second.handshake(b"PUB")
+        wait_for(lambda: len(sub.stats()["peers"]) == 2, "both connections")
+        task = Task(sub.recv)
+        wait_blocked(task)
+        first.send(message(b"Bbbbb") * 60)
+        wait_blocked(task)
+        first.send(message(b"A!"))
+        assert task.result() == b"A!"
+
+
+@ours_only
+def test_a_higher_mark_wakes_who_waits_for_room(world):
+    push, pull = world.socket(zmq.PUSH, SNDHWM=1), world.socket(zmq.PULL, RCVHWM=1)
+    world.link(push, pull, "inproc")
+    assert fill(push) == 2
+    task = Task(push.send, b"third")
+    wait_blocked(task)
+    pull.rcvhwm = 100
+    task.result()
+
+
+@ours_only
+@pytest.mark.parametrize("version", [b"\x00", b"\x01"], ids=["3.0", "3.1"])
+def test_more_subscriptions_in_one_go_than_the_mark(world, version):
+    """RCVHWM is for messages: a publisher reads on, however many subscriptions came at once."""
+    pub = world.socket(zmq.XPUB, RCVHWM=2, XPUB_VERBOSER=1)
+    with RawPeer.connect(world.bind(pub, "tcp")) as raw:
+        raw.handshake(b"SUB")
+        for turn in range(3):
+            topics = [b"%d.%d" % (turn, number) for number in range(50)]
+            wish = (lambda t: command(b"SUBSCRIBE", t)) if version == b"\x01" else (lambda t: message(b"\x01" + t))
+            raw.send(b"".join(wish(topic) for topic in topics))
+            assert [pub.recv() for _ in topics] == [b"\x01" + topic for topic in topics]
+        pub.send(b"2.49")
+        assert raw.recv_message() == [b"2.49"]
+
+
+@ours_only
+@pytest.mark.parametrize("transport", ["inproc", "tcp"])
+def test_messages_to_an_xpub_that_does_not_receive(world, transport):
+    """Upstream messages count against RCVHWM: the rest stays with its sender, and the books say where."""
+    xpub, xsub = world.socket(zmq.XPUB, RCVHWM=10, SNDHWM=10), world.socket(zmq.XSUB, SNDHWM=10, RCVHWM=10)
+    world.link(xpub, xsub, transport)
+    xsub.send(b"\x01topic")
+    assert xpub.recv() == b"\x01topic"
+    body = b"x" * 100_000
+    for _ in range(2000):
+        xsub.send(body)
+        books = xpub.stats()["recv"]
+        assert books["accepted"] == books["delivered"] + books["queued"] + sum(books["dropped"].values())
+    assert xpub.stats()["recv"]["queued"] <= 40
+    xsub.send(b"\x01other")  # subscriptions do not count, but keep their place behind the messages
+    got = 0
+    while xpub.poll(200):
+        data = xpub.recv()
+        if data == body:
+            got += 1
+    books = xpub.stats()["recv"]
+    assert books["queued"] == 0
+    assert 10 <= got <= books["delivered"]
+    xpub.send(b"other news")
+    xsub.rcvtimeo = 10_000
+    assert xsub.recv() == b"other news"
+
+
+@ours_only
+def test_a_proxy_with_a_full_subscriber_sleeps(world):
+    """XPUB_NODROP: the proxy waits for the one subscriber, and not by asking again and again."""
+    context = world.new_context()
+    front, back = world.socket(zmq.XSUB, context=context), world.socket(zmq.XPUB, context=context, SNDHWM=2)
+    back.xpub_nodrop = 1
+    front_end, back_end = world.bind(front, "tcp"), world.bind(back, "tcp")
+
+    def run():
+        with pytest.raises(zmq.ContextTerminated):
+            zmq.proxy(front, back)
+        front.close()
+        back.close()
+
+    proxy = Task(run)
+    pub = world.socket(zmq.PUB, SNDHWM=0)
+    with RawPeer.connect(back_end) as raw:
+        raw.handshake(b"SUB")
+        raw.send(command(b"SUBSCRIBE"))
+        pub.connect(front_end)
+        got = wait_for(lambda: pub.send(b"x" * 300_000) or (pub.stats()["send"]["delivered"] > 60), "a full subscriber")
+        assert got
+        wait_blocked(proxy, samples=30)
+        before = sum(os.times()[:2])
+        wait_blocked(proxy, samples=100)
+        assert sum(os.times()[:2]) - before < 0.15
+    context.term()
+    proxy.result()

@@ -4,8 +4,8 @@ Nothing here depends on which peer is first: only on what every peer gets in the
 """
 
 import pytest
-from support.impl import TRANSPORTS, links, sides, zmq
-from support.rawpeer import RawListener
+from support.impl import TRANSPORTS, links, ours_only, sides, zmq
+from support.rawpeer import RawListener, RawPeer
 from support.waiting import Task, Watch, drain, fill, nothing, wait_blocked, wait_for
 from support.world import free_port
 
@@ -207,6 +207,61 @@ def test_pipe_of_a_gone_peer_does_not_count(world):
         return second.poll(20) and len(drain(second)) == 10
 
     wait_for(alone, "the gone peer being forgotten")
+
+
+@ours_only
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_peer_that_left_gets_nothing_though_it_is_still_heard(world, transport):
+    """Until what it sent has been read, it is there; nothing may be given to it."""
+    server, guest, other = (world.socket(zmq.DEALER) for _ in range(3))
+    endpoint = world.bind(server, transport)
+    guest.connect(endpoint)
+    other.connect(endpoint)
+    guest.send(b"last words")
+    assert server.poll(10_000)
+    guest.close()
+    assert server.poll(0)  # hears what inproc peers have to tell; of the others the background reads
+    wait_for(lambda: not all(one["connected"] for one in server.stats()["peers"]), "the end")
+    for number in range(6):
+        server.send(b"%d" % number)
+    assert [other.recv() for _ in range(6)] == [b"%d" % number for number in range(6)]
+    assert server.recv() == b"last words"
+    nothing(server, 0)
+    assert len(server.stats()["peers"]) == 1
+
+
+@ours_only
+@pytest.mark.parametrize("kind", ["PUSH", "SCATTER"])
+def test_what_nobody_reads_keeps_no_peer(world, kind):
+    """A PULL or GATHER has nothing to say; one that speaks and leaves is forgotten like any other."""
+    push = world.socket(getattr(zmq, kind))
+    endpoint = world.bind(push, "tcp")
+    for _ in range(5):
+        with RawPeer.connect(endpoint) as raw:
+            raw.handshake(b"PULL" if kind == "PUSH" else b"GATHER")
+            raw.send_message(b"hi")
+            raw.send_message(b"x" * 70_000)
+    wait_for(lambda: push.stats()["recv"]["accepted"] == 10 and not push.stats()["peers"], "the peers' end")
+    books = push.stats()["recv"]
+    assert (books["delivered"], books["queued"], books["dropped"]) == (0, 0, {"filtered": 10})
+    pull = world.socket(zmq.PULL if kind == "PUSH" else zmq.GATHER)
+    pull.connect(endpoint)
+    for number in range(20):
+        push.send(b"%d" % number)
+    assert [pull.recv() for _ in range(20)] == [b"%d" % number for number in range(20)]
+
+
+@ours_only
+def test_what_nobody_reads_keeps_no_peer_over_inproc(world):
+    push = world.socket(zmq.PUSH)
+    endpoint = world.bind(push, "inproc")
+    for _ in range(5):
+        stranger = world.socket(zmq.DEALER)
+        stranger.connect(endpoint)
+        stranger.send_multipart([b"hi", b"there"])
+        stranger.close()
+    wait_for(lambda: not push.poll(1, int(zmq.POLLOUT)) and not push.stats()["peers"], "the peers' end")
+    assert push.stats()["recv"]["dropped"] == {"filtered": 5}
 
 
 # -- PAIR

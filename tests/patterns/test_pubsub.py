@@ -2,7 +2,7 @@
 
 import pytest
 from support.impl import OURS, TRANSPORTS, links, needs_draft, ours_only, sides, zmq
-from support.rawpeer import RawListener, RawPeer
+from support.rawpeer import RawListener, RawPeer, message
 from support.waiting import drain, nothing, sync, wait_for
 from support.world import free_port
 
@@ -207,6 +207,19 @@ def test_pub_takes_both_forms_of_subscription(world, form):
         assert raw.recv_message() == [b"topic", b"x"]
         raw.send(b"\x04\x0a\x06CANCELtop" if form == "command" else b"\x00\x04\x00top")
         assert pub.recv() == b"\x00top"
+
+
+@ours_only
+@pytest.mark.parametrize("kind", ["PUB", "XPUB"])
+def test_subscriptions_beyond_the_mark_in_one_read(world, kind):
+    """In the form of messages they count, and a publisher takes them as they come: it is never at its mark for long."""
+    pub = world.socket(getattr(zmq, kind), RCVHWM=10)
+    endpoint = world.bind(pub, "tcp")
+    with RawPeer.connect(endpoint) as raw:
+        raw.handshake(b"SUB", minor=0)
+        for first in (0, 50):
+            raw.send(b"".join(message(b"\x01%d" % number) for number in range(first, first + 50)))
+            wait_for(lambda: pub.get(int(zmq.TOPICS_COUNT)) == first + 50, "the subscriptions")
 
 
 @ours_only

@@ -174,6 +174,38 @@ def test_req_hears_only_the_peer_it_asked(world):
     assert req.recv() == b"from the second"
 
 
+def test_a_second_reply_is_not_taken_for_the_next_one(world):
+    with RawListener() as listener:
+        req = world.socket(zmq.REQ)
+        req.connect(listener.endpoint)
+        raw = listener.accept()
+        raw.handshake(b"REP")
+        req.send(b"one")
+        assert raw.recv_message() == [b"", b"one"]
+        raw.send(message(b"", b"right") + message(b"", b"surplus"))
+        assert req.recv() == b"right"
+        req.send(b"two")
+        assert raw.recv_message() == [b"", b"two"]
+        raw.send_message(b"", b"second")
+        assert req.recv() == b"second"
+
+
+@ours_only
+def test_req_forgets_who_speaks_unasked_and_leaves(world):
+    req = world.socket(zmq.REQ)
+    endpoint = world.bind(req, "tcp")
+    for _ in range(5):
+        with RawPeer.connect(endpoint) as raw:
+            raw.handshake(b"REP")
+            raw.send_message(b"", b"unasked")
+    wait_for(lambda: req.stats()["recv"]["accepted"] == 5 and not req.stats()["peers"], "the peers' end")
+    assert req.stats()["recv"]["dropped"] == {"filtered": 5}
+    rep = world.socket(zmq.REP)
+    rep.connect(endpoint)
+    req.send(b"question")
+    assert rep.recv() == b"question"
+
+
 def test_inproc_reply_without_delimiter_is_skipped(world):
     router = world.socket(zmq.ROUTER)
     req = world.socket(zmq.REQ)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from support.impl import DEADLINE, TRANSPORTS, links, needs_draft, ours_only, sides, zmq
-from support.rawpeer import RawPeer
+from support.rawpeer import RawPeer, greeting, message, ready
 from support.waiting import Task, Watch, drain, nothing, wait_blocked, wait_for
 
 
@@ -284,6 +284,31 @@ def test_notification_does_not_cut_a_message_in_two(world):
     raw.send(b"\x01\x01a" + b"\x01\x01b")
     raw.close()
     assert router.recv_multipart() == [b"torn", b""]
+
+
+@needs_draft
+@pytest.mark.parametrize(
+    ("with_ready", "later", "whole"),
+    [
+        (b"\x01\x02p1", b"\0\x02p2", [b"p1", b"p2"]),
+        (b"\0\x08abcd", b"efgh", [b"abcdefgh"]),
+        (b"\x02" + (60_000).to_bytes(8, "big") + b"abcd", bytes(59_996), [b"abcd" + bytes(59_996)]),
+        (b"\x02" + (90_000).to_bytes(8, "big") + b"abcd", bytes(89_996), [b"abcd" + bytes(89_996)]),
+    ],
+    ids=["between two parts", "within a frame", "within a long frame", "within a large frame"],
+)
+def test_notification_comes_before_what_came_with_ready(world, with_ready, later, whole):
+    router = world.socket(zmq.ROUTER, ROUTER_NOTIFY=int(zmq.NOTIFY_CONNECT))
+    endpoint = world.bind(router, "tcp")
+    with RawPeer.connect(endpoint) as raw:
+        raw.send(greeting())
+        raw.recv_greeting()
+        raw.recv_ready()
+        raw.send(ready(b"DEALER", b"guest") + with_ready)
+        assert router.recv_multipart() == [b"guest", b""]
+        raw.send(later + message(b"end"))
+        assert router.recv_multipart() == [b"guest", *whole]
+        assert router.recv_multipart() == [b"guest", b"end"]
 
 
 def test_router_to_router(world):

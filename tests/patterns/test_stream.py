@@ -117,6 +117,17 @@ def test_bulk_both_ways(world, size):
     client.close()
 
 
+def test_maxmsgsize_does_not_judge_what_a_read_brings(world):
+    server = world.socket(zmq.STREAM, MAXMSGSIZE=100)
+    client = connect(world.bind(server, "tcp"))
+    name, _ = server.recv_multipart()
+    data = bytes(range(256)) * 40
+    client.sendall(data)
+    assert gather(server, len(data), name) == data
+    server.send_multipart([name, data])
+    assert read_exact(client, len(data)) == data
+
+
 def test_many_peers(world):
     server = world.socket(zmq.STREAM)
     endpoint = world.bind(server, "tcp")

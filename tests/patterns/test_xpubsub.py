@@ -2,7 +2,8 @@
 
 import pytest
 from support.impl import TRANSPORTS, links, needs_draft, ours_only, sides, zmq
-from support.waiting import Task, drain, fill, nothing, sync, wait_blocked, wait_for
+from support.rawpeer import RawListener, RawPeer, command
+from support.waiting import Task, Watch, drain, fill, nothing, sync, wait_blocked, wait_for
 
 
 def subscribers(world, endpoint, count, *topics):
@@ -266,11 +267,33 @@ def test_xsub_subscribes_without_a_publisher(world, transport):
         assert xsub.recv() == b"A%d" % number
 
 
+def test_subscriptions_of_a_disconnected_peer_end(world):
+    """Over a connection that was already lost, too; and who comes next begins with none."""
+    xpub = world.socket(zmq.XPUB)
+    with RawListener() as listener:
+        xpub.connect(listener.endpoint)
+        raw = listener.accept()
+        raw.handshake(b"SUB")
+        raw.send(command(b"SUBSCRIBE", b"A"))
+        assert xpub.recv() == b"\x01A"
+        with Watch(xpub, int(zmq.EVENT_DISCONNECTED)) as watch:
+            raw.close()
+            watch.wait(zmq.EVENT_DISCONNECTED)
+        xpub.disconnect(listener.endpoint)
+        assert xpub.recv() == b"\x00A"
+    endpoint = world.bind(xpub, "tcp")
+    with RawPeer.connect(endpoint) as raw:
+        raw.handshake(b"SUB")
+        raw.send(command(b"SUBSCRIBE", b"z"))
+        assert xpub.recv() == b"\x01z"
+        xpub.send(b"Anybody")
+        xpub.send(b"z")
+        assert raw.recv_message() == [b"z"]
+
+
 @ours_only
 def test_malformed_cancellations_on_the_wire(world):
     """Cancelling what was never subscribed is counted by nobody and breaks nothing."""
-    from support.rawpeer import RawPeer
-
     xpub = world.socket(zmq.XPUB)
     endpoint = world.bind(xpub, "tcp")
     with RawPeer.connect(endpoint) as raw:

@@ -74,9 +74,7 @@ def test_the_size_a_first_command_may_have(world, mechanism):
         size = 65_537 if mechanism == "NULL" else 519
         raw.send(b"\x06" + size.to_bytes(8, "big"))
         raw.wait_closed()
-        assert int(watch.wait(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)["value"]) == int(
-            zmq.PROTOCOL_ERROR_ZMTP_UNSPECIFIED
-        )
+        assert int(watch.wait(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)["value"]) == int(zmq.PROTOCOL_ERROR_ZMTP_UNSPECIFIED)
 
 
 # ---- secrets -----------------------------------------------------------------------------------------------
@@ -141,7 +139,8 @@ def test_without_pynacl_curve_says_what_it_needs():
 
 @needs_curve
 def test_pynacl_is_imported_when_it_is_needed_and_not_before():
-    assert in_a_process("""
+    assert (
+        in_a_process("""
         import sys
         import pyzq as zmq
         with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
@@ -151,7 +150,9 @@ def test_pynacl_is_imported_when_it_is_needed_and_not_before():
             before = "nacl" in sys.modules
             socket.curve_secretkey = bytes(range(32))
             print(before, "nacl" in sys.modules)
-    """) == "False True"
+    """)
+        == "False True"
+    )
 
 
 def test_gssapi_is_not_there(world):

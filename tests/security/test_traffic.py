@@ -12,7 +12,7 @@ from support.adversary import Adversary
 from support.impl import OURS, needs_curve, ours_only, sides, zmq
 from support.rawpeer import RawListener, RawPeer, command, frame, greeting, message, properties
 from support.secure import Keys, secure
-from support.waiting import Watch, drain, nothing, wait_for
+from support.waiting import Task, Watch, drain, nothing, wait_for
 
 pytestmark = needs_curve
 
@@ -125,7 +125,7 @@ def test_a_message_of_another_connection(line):
 def test_a_message_sent_back(line):
     """The two directions have nonces of their own kind: what we said is nothing the peer could have said."""
     line.socket.send(b"mine")
-    flags, body = line.raw.recv_frame()
+    body = line.raw.recv_frame()[1]
     line.raw.send(frame(body))
     line.is_closed(0x10000002)
 
@@ -333,30 +333,35 @@ def test_a_storm_of_cuts_repeats_nothing_and_tears_nothing(world, size):
     server = world.socket(zmq.PULL, RCVHWM=5, RCVBUF=32768)
     client = world.socket(zmq.PUSH, RECONNECT_IVL=5, SNDHWM=50, SNDBUF=32768)
     secure(server, client, "CURVE")
+    seen = []
+
+    def send():
+        for number in range(400):
+            client.send_multipart([b"%d" % number, bytes([number & 255]) * size])
+
+    def receive():
+        while True:
+            first, body = server.recv_multipart()
+            if first == b"end":
+                return
+            assert body == bytes([int(first) & 255]) * size
+            assert not seen or int(first) > seen[-1]
+            seen.append(int(first))
+
     with Adversary(world.bind(server), buffers=32768) as relay:
         client.connect(relay.endpoint)
-        seen = []
-        total = 400
-        sent = 0
-        while not seen or seen[-1] < total - 1:
-            while sent < total and client.poll(0, int(zmq.POLLOUT)):
-                client.send_multipart([b"%d" % sent, bytes([sent & 255]) * size])
-                sent += 1
-                if sent % 40 == 0 and sent < total:
-                    relay.forward.cut_after = relay.forward.passed + chance.randrange(20 * (size + 90))
-            if relay.forward.cut_after is not None and relay.count > 1 + len([n for n in range(40, sent, 40)]):
-                relay.forward.cut_after = None
-            if sent == total:
-                relay.forward.cut_after = None
-            if server.poll(20):
-                number, body = server.recv_multipart()
-                number = int(number)
-                assert body == bytes([number & 255]) * size
-                assert not seen or number > seen[-1]
-                seen.append(number)
-            elif sent == total and not client.stats()["send"]["queued"]:
-                break  # the last ones were in the kernel when the line was cut
-        assert len(seen) > total // 4
+        receiving, sending = Task(receive), Task(send)
+        while sending.is_alive():
+            count = relay.count
+            relay.forward.cut_after = relay.forward.passed + chance.randrange(1, 40 * (size + 90))
+            wait_for(lambda count=count: relay.count > count or not sending.is_alive(), "a cut")
+        relay.forward.cut_after = None
+        sending.result()
+        while receiving.is_alive():  # the last ones may have been on the line when it was cut
+            client.send_multipart([b"end", b""])
+            receiving.join(0.05)
+        receiving.result()
+    assert len(seen) > 50
 
 
 @ours_only

@@ -15,7 +15,13 @@ from support.zap import ADDRESS, Zap, reply
 
 HELLO = command(b"HELLO", b"\x01u\x01p")
 EACH = [pytest.param(name, marks=[needs_curve] if name == "CURVE" else []) for name in MECHANISMS]
-PROTOCOL_ERRORS = {"malformed": 0x20000001, "id": 0x20000002, "version": 0x20000003, "status": 0x20000004, "list": 0x20000005}
+PROTOCOL_ERRORS = {
+    "malformed": 0x20000001,
+    "id": 0x20000002,
+    "version": 0x20000003,
+    "status": 0x20000004,
+    "list": 0x20000005,
+}
 
 
 def pair(world, mechanism, side_server="impl", side_client="impl", **more):
@@ -30,7 +36,11 @@ def pair(world, mechanism, side_server="impl", side_client="impl", **more):
 
 
 def failed(watch):
-    events = {zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL}
+    events = {
+        zmq.EVENT_HANDSHAKE_FAILED_AUTH,
+        zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+        zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+    }
     found = watch.wait(events)
     return int(found["event"]), int(found["value"])
 
@@ -110,9 +120,7 @@ def test_null_asked_on_both_sides(world, sides_of):
             zap.__exit__()
 
 
-@pytest.mark.parametrize(
-    "kind", ["REP", "ROUTER", pytest.param("SERVER", marks=[needs_draft, ours_only])]
-)
+@pytest.mark.parametrize("kind", ["REP", "ROUTER", pytest.param("SERVER", marks=[needs_draft, ours_only])])
 @pytest.mark.parametrize("mechanism", EACH)
 def test_the_types_a_handler_may_have(world, mechanism, kind):
     with Zap(world, kind=kind) as zap:

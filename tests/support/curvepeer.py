@@ -8,6 +8,7 @@ import os
 import struct
 
 from nacl import bindings as sodium
+
 from support.rawpeer import COMMAND, LONG, MORE, command, frame, properties
 
 

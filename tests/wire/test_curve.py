@@ -1,4 +1,4 @@
-"""CURVE against a peer spoken by hand with PyNaCl's primitives, each step tampered with, and against itself (RFC 26)."""
+"""CURVE against a peer spoken by hand with PyNaCl's primitives, each step tampered with, and against itself."""
 
 import struct
 import sys
@@ -49,7 +49,12 @@ def server(**options):
 
 def client(**options):
     return Handshake(
-        "DEALER", mechanism="CURVE", public_key=CLIENT_KEYS[0], secret_key=CLIENT_KEYS[1], server_key=SERVER_KEYS[0], **options
+        "DEALER",
+        mechanism="CURVE",
+        public_key=CLIENT_KEYS[0],
+        secret_key=CLIENT_KEYS[1],
+        server_key=SERVER_KEYS[0],
+        **options,
     )
 
 
@@ -138,7 +143,11 @@ def test_client_of_ours():
     assert (done.socket_type, done.identity) == ("ROUTER", b"srv")
     flags, payload = peer.open_message(FrameDecoder(3).receive_data(ours.encode_frame(b"hi", more=True))[0].body)
     assert (flags, payload) == (1, b"hi")
-    assert ours.decode_frame(FrameDecoder(3).receive_data(peer.message(b"x" * 1000, 1))[0].body) == (b"x" * 1000, True, False)
+    assert ours.decode_frame(FrameDecoder(3).receive_data(peer.message(b"x" * 1000, 1))[0].body) == (
+        b"x" * 1000,
+        True,
+        False,
+    )
 
 
 def test_server_of_ours():
@@ -402,7 +411,9 @@ def test_steps_in_order_only():
     assert code_of(ours, peer.welcome()) == UNEXPECTED
 
 
-@pytest.mark.parametrize("peer", [golden.greeting(), golden.greeting(mechanism=b"PLAIN"), golden.greeting(mechanism=b"curve")])
+@pytest.mark.parametrize(
+    "peer", [golden.greeting(), golden.greeting(mechanism=b"PLAIN"), golden.greeting(mechanism=b"curve")]
+)
 def test_another_mechanism_is_no_downgrade(peer):
     for ours in (client(), server()):
         assert code_of(ours, peer) == MISMATCH

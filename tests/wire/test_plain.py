@@ -1,4 +1,4 @@
-"""PLAIN against hand-written bytes (RFC 24; the literals were seen from libzmq 4.3.5), and against itself in any pieces."""
+"""PLAIN against hand-written bytes (RFC 24, and what was seen from libzmq 4.3.5), and against itself in any pieces."""
 
 import golden
 import pytest
@@ -123,7 +123,9 @@ def test_welcome_has_nothing_to_say():
     assert code_of(client(), AS_SERVER + encode_command("WELCOME", b"x")) == MALFORMED_WELCOME
 
 
-@pytest.mark.parametrize("order", [INITIATE, WELCOME, READY, HELLO + WELCOME], ids=["INITIATE", "WELCOME", "READY", "2"])
+@pytest.mark.parametrize(
+    "order", [INITIATE, WELCOME, READY, HELLO + WELCOME], ids=["INITIATE", "WELCOME", "READY", "2"]
+)
 def test_server_takes_steps_in_order_only(order):
     ours = server()
     ours.receive_data(GREETING)
@@ -156,7 +158,10 @@ def test_what_comes_before_the_verdict_waits_for_it():
 
 
 def test_metadata_is_judged():
-    for properties, expected in ((b"\x05ab", INVALID_METADATA), (encode_properties({"Socket-Type": "PUB"}), INVALID_METADATA)):
+    for properties, expected in (
+        (b"\x05ab", INVALID_METADATA),
+        (encode_properties({"Socket-Type": "PUB"}), INVALID_METADATA),
+    ):
         ours = server()
         ours.receive_data(GREETING + HELLO)
         ours.authorise(200)
@@ -171,7 +176,9 @@ def test_a_stranger_has_little_room():
     assert ours.memory < 1000
 
 
-@pytest.mark.parametrize("peer", [golden.greeting(), golden.greeting(mechanism=b"CURVE"), golden.greeting(mechanism=b"PLAINX")])
+@pytest.mark.parametrize(
+    "peer", [golden.greeting(), golden.greeting(mechanism=b"CURVE"), golden.greeting(mechanism=b"PLAINX")]
+)
 def test_another_mechanism_is_no_downgrade(peer):
     assert code_of(client(), peer) == MISMATCH
     assert code_of(server(), peer) == MISMATCH
