@@ -38,6 +38,7 @@ cdef enum:
     TODO_CLOSE = 32       # the socket was closed
     TODO_GRAVES = 64      # sessions whose memory may be freed now
     TODO_INBOX = 128      # an inproc peer has news for a socket whose application is away
+    TODO_ZAP = 1024       # an authoriser has answered a handshake
 
 cdef enum:
     # sock.lease: who reads
@@ -59,6 +60,17 @@ cdef enum:
     EPT_WAITING = 3       # backing off
     EPT_STOPPING = 4      # unbound or disconnected: the reactor has yet to let go
     EPT_FAILED = 5        # given up for good
+
+cdef enum:
+    # sock.hs_failed: why handshakes came to nothing
+    HS_COUNT_PROTOCOL = 0 # what the peer sent, or an authoriser's answer, was against the protocol
+    HS_COUNT_AUTH = 1     # the authoriser's verdict, ours on a peer or a peer's on us
+    HS_COUNT_REFUSED = 2  # the peer said ERROR for another reason
+    HS_COUNT_LOCAL = 3    # nobody to ask, no memory, a mechanism that is not set up
+    HS_COUNT_TIMEOUT = 4  # HANDSHAKE_IVL
+    HS_COUNT_LOST = 5     # the connection ended
+    HS_COUNT_CROWDED = 6  # too many strangers at once, and this was the oldest
+    HS_COUNTS = 7
 
 cdef struct session:      # one stream connection, from accept or connect to its close
     conn c                # first: a conn* of ours is a session*
@@ -85,9 +97,18 @@ cdef struct session:      # one stream connection, from accept or connect to its
     timer beat            # [reactor] heartbeats
     timer slow            # [reactor] HWM policy Disconnect
     uint32_t slow_round   # [reactor] the peer's caught_up when the time began
-    size_t hs_sent
-    uint8_t* early        # [reactor] traffic read together with the handshake
+    uint8_t* early        # [reactor] what was read and not yet taken: traffic, or input behind a verdict
     size_t early_len
+    bint stranger         # [lock] accepted, and its handshake not over: in sock.strangers
+    session* stranger_next
+    session* stranger_prev
+    int64_t opened_ns
+    peer* zap             # [reactor] the way to the authoriser, while it is asked
+    uint8_t* said         # [reactor] properties that the authoriser gave, User-Id the first of them
+    size_t said_len
+    uint8_t zap_domain[256]
+    uint32_t zap_domain_len
+    bint zap_enforce
     bint is_loopback      # tcp within this machine
     char peer_address[64]     # "192.0.2.1", for metadata
     char name[400]        # the endpoint, for events, also after `e` is gone
@@ -200,6 +221,7 @@ cdef struct sock:
     bint reader_is_reactor    # always: FD was exported, or the poller has no aggregate descriptor
     session* sessions
     uint32_t nactive
+    bint heavy_left       # a read with the GIL held has left something for one without it: sock_read_apart
     session* only         # the one active session, when there is exactly one
     uint8_t lease
     uint32_t touch        # counts receiving calls
@@ -216,6 +238,13 @@ cdef struct sock:
     uint32_t full_writes  # writes under way for queues that are full
     session* mind         # what the reactor is to look at: see TODO_MIND
     session* graves       # freed when no thread is in the set
+    session* strangers    # accepted connections whose handshake is not over, the oldest first
+    session* strangers_last
+    uint32_t nstrangers
+    peer* answered        # ways to an authoriser on which something came
+    uint64_t hs_succeeded
+    uint64_t hs_failed[HS_COUNTS]
+    uint64_t violations   # connections ended because what came after the handshake was against the protocol
     bint flush_ticking    # the reactor comes by itself
     uint32_t empty_ticks  # [reactor]
     uint32_t todo         # atomic

@@ -8,7 +8,7 @@ from libc.string cimport memset, strncpy
 from .ctx cimport ctx, ctx_reactor_left, ctx_ref
 from .dialling cimport LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_run, endpoints_stop
 from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
-                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, ept, session, sock)
+                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_ZAP, ept, session, sock)
 from .errno_zmq cimport ETERM
 from .heartbeat cimport heartbeat_mind, heartbeat_slow
 from .joining cimport inproc_leave, inproc_leave_all
@@ -17,6 +17,7 @@ from .limits cimport DROP_CLOSED
 from .mechanism cimport HS_FAILED
 from .message cimport zmsg_release
 from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
+from .opening cimport openings_answered
 from .options cimport options_free, options_inherit, options_init
 from .patterns cimport pattern_of
 from .pipe cimport outq_clear
@@ -156,8 +157,10 @@ cdef void _service(task* t) noexcept nogil:
         endpoints_run(s)
     if todo & TODO_FAILED:
         _take_failed(s)
+    if todo & TODO_ZAP:
+        openings_answered(s)
     if not zq_trylock_spin(&s.lock):
-        zq_or32(&s.todo, todo & ~(TODO_ENDPOINTS | TODO_FAILED))
+        zq_or32(&s.todo, todo & ~(TODO_ENDPOINTS | TODO_FAILED | TODO_ZAP))
         reactor_retry(s.rx, &s.job, RETRY)
         sock_unref(s)
         return

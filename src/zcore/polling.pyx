@@ -5,10 +5,11 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 from .border cimport check_signals_masked, fail, lock_py, refuse, restore_signals
+from .connection cimport GIL_BUDGET
 from .engine cimport member, sock, watcher
 from .errno_zmq cimport ENOTSOCK
 from .landing cimport land_large
-from .patience cimport sock_settle
+from .patience cimport sock_read_apart, sock_settle
 from .patterns cimport RECV_NONE, SEND_NONE, route_can_send, route_peek
 from .pipe cimport part
 from .platform cimport (POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, generation_word, pollfd, sigset_t,
@@ -55,7 +56,9 @@ cdef int _look(item* it, bint progress) noexcept:
     if progress and it.want & IN:
         if s.large != NULL:
             land_large(s)
-        wait_progress(s, 65536, it.m)
+        wait_progress(s, GIL_BUDGET, it.m)
+        if s.heavy_left:
+            sock_read_apart(s)
         if s.row.recv != RECV_NONE and route_peek(&s.r, &p) == 1:
             got = IN
     if it.want & OUT and s.row.send != SEND_NONE and route_can_send(&s.r):

@@ -34,7 +34,8 @@ cdef void traffic_before_send(sock* s) noexcept nogil
 # [lock; let go for a moment at most] the same, and hear what writes under way have taken, where a full queue means a drop
 cdef void traffic_hear(sock* s, peer* p) noexcept nogil            # [lock] it may have input
 cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil
-# [lock; let go during the read] one turn of one connection; 1 when messages or commands came
+# [lock; let go during the read] one turn of one connection; 1 when messages or commands came. A budget of GIL_BUDGET or less
+# says that the GIL is held: what takes longer is left, and s.heavy_left says so.
 cdef void traffic_unlist(session* n) noexcept nogil               # [lock] out of sock.large
 cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil   # [lock] publish what a read brought
 cdef void traffic_settle(sock* s, wakes* w) noexcept nogil

@@ -5,10 +5,10 @@ from libc.errno cimport ECONNABORTED, ENOMEM, EPROTO
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from .connection cimport (WIRE_FRAMES, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read,
+from .connection cimport (GIL_BUDGET, SECURE_WITH_GIL, WIRE_FRAMES, WIRE_SECURE, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read,
                           conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, member, session, sock, watcher
+from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, TODO_ZAP, member, session, sock, watcher
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
@@ -195,7 +195,9 @@ cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
                 q.news_next = <peer*>head
                 if zq_casp(<void**>&other.inbox, head, q):
                     break
-        if sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
+        if q.asks != NULL:
+            sock_post(other, TODO_ZAP)       # the reactor's business alone
+        elif sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
             _wake_later(other, w)
     zq_unlock(&p.lnk.lock)
 
@@ -210,6 +212,10 @@ cdef void traffic_inbox(sock* s) noexcept nogil:
     while p != NULL:
         following = p.news_next
         news = zq_xchg32(&p.news, 0)
+        if p.asks != NULL and not p.answered:
+            p.answered = True
+            p.answer_next = s.answered
+            s.answered = p
         if p.attached:
             if news & NEWS_READABLE:
                 traffic_hear(s, p)
@@ -316,6 +322,9 @@ cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil:
     cdef int rc
     cdef uint64_t before
     if n.c.in_busy or n.c.closing or not n.active or n.p.inn.paused:
+        return 0
+    if budget <= GIL_BUDGET and n.c.wire == WIRE_SECURE and n.p.inn.big != NULL:
+        s.heavy_left = True       # with its last bytes a large frame will be decrypted: not with the GIL held
         return 0
     if conn_read_begin(&n.c, &n.p.inn) < 0:
         return 0
@@ -425,8 +434,9 @@ cdef int traffic_flush_now(sock* s) noexcept nogil:
 cdef bint traffic_heavy(sock* s) noexcept nogil:
     cdef peer* p = s.r.dirty
     while p != NULL:
-        if p.kind == PEER_STREAM and p.out.q.unsent > GATHER_FULL:
-            return True
+        if p.kind == PEER_STREAM and p.out.q.unsent > SECURE_WITH_GIL:
+            if p.out.q.unsent > GATHER_FULL or (p.c != NULL and p.c.wire == WIRE_SECURE):
+                return True
         p = p.dirty_next
     return False
 

@@ -53,6 +53,9 @@ GOALS = {
     "import": {"import_ms": "<= 1x"},
     **{f"embedded-pushpull-{transport}-64B": {"rate": ">= 1x"} for transport in ("tcp", "ipc", "inproc")},
     **{f"embedded-reqrep-{transport}-64B": {"p50_us": "<= 1x"} for transport in ("tcp", "ipc", "inproc")},
+    **{f"curve-reqrep-{transport}-64B": {"p50_us": "<= 0.5x"} for transport in ("tcp", "ipc")},
+    "curve-pushpull-tcp-64B": {"rate": ">= 3x"},
+    "curve-pushpull-tcp-64KB": {"rate": ">= 1.2x"},
 }
 
 
