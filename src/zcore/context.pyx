@@ -13,7 +13,7 @@ from .lifecycle cimport ctx_all_gone, ctx_owes, ctx_stop, owing, spin_default
 from .message cimport release_drain, release_stop
 from .option_table cimport OPT_FIRST_SOCKET, OPT_STORE_NAME
 from .opening cimport strangers_limit
-from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, OPT_TYPE_BYTES, ctx_option_find, ctx_options_get,
+from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, ctx_option_find, ctx_options_get,
                        ctx_options_set, option_row, option_value)
 from .platform cimport POLLIN, pollfd, sigset_t, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_wakefd_close
 

@@ -5,8 +5,9 @@ from libc.errno cimport ECONNABORTED, ENOMEM, EPROTO
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from .connection cimport (GIL_BUDGET, SECURE_WITH_GIL, WIRE_FRAMES, WIRE_SECURE, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read,
-                          conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
+from .connection cimport (GIL_BUDGET, SECURE_WITH_GIL, WIRE_FRAMES, WIRE_SECURE, WRITE_FULL, WRITE_IDLE, WRITE_MORE,
+                          conn_command, conn_pending, conn_read, conn_read_begin, conn_write_begin, conn_write_end,
+                          conn_write_run)
 from .ctx cimport ctx_unref
 from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, TODO_ZAP, member, session, sock, watcher
 from .inproc cimport link_books, link_leave
