@@ -181,8 +181,11 @@ cdef struct sock:
     uint32_t touch_seen   # [reactor]
     uint32_t idle_ticks   # [reactor]
     int64_t tick_ns       # [reactor]
+    int64_t tick_first    # [reactor] where ticks begin: later for an application that has always come back
+    bint took_over        # [reactor] it read for the application since arming
     uint64_t burst_end    # ticks: when a call last wrote to connections by itself, and for how long it did
     uint64_t burst_cost
+    uint32_t burst_touch  # touch, then
     session* flush
     session* failed
     uint32_t full_writes  # writes under way for queues that are full

@@ -36,14 +36,20 @@ cdef void _tick_in(sock* s, int64_t ns) noexcept nogil:
         if ns > most:
             ns = most
     s.tick_ns = ns
-    timer_set(s.rx, &s.tick, reactor_now(s.rx) + ns)
+    # Ticks of many sockets come together.
+    timer_set(s.rx, &s.tick, (reactor_now(s.rx) + ns + TICK_FIRST - 1) // TICK_FIRST * TICK_FIRST)
 
 
 cdef void _park(sock* s) noexcept nogil:
     s.lease = LEASE_PARKED
     s.touch_seen = s.touch
     s.idle_ticks = 0
-    _tick_in(s, TICK_FIRST)
+    if s.took_over or s.tick_first == 0:
+        s.tick_first = TICK_FIRST
+    elif s.tick_first < TICK_MAX:
+        s.tick_first *= 2         # it was given back before there was anything to do
+    s.took_over = False
+    _tick_in(s, s.tick_first)
 
 
 cdef void _read_ready(sock* s) noexcept nogil:
@@ -79,6 +85,7 @@ cdef void lease_look(sock* s) noexcept nogil:
         if s.lease != LEASE_PARKED:
             _park(s)
         return
+    s.took_over = True
     _read_ready(s)
     _arm(s)
 
