@@ -229,8 +229,11 @@ cdef struct sock:
     uint64_t glanced      # ticks, when a sender last looked for subscriptions
     uint32_t idle_ticks   # [reactor]
     int64_t tick_ns       # [reactor]
+    int64_t tick_first    # [reactor] where ticks begin: later for an application that has always come back
+    bint took_over        # [reactor] it read for the application since arming
     uint64_t burst_end    # ticks: when a call last wrote to connections by itself, and for how long it did
     uint64_t burst_cost
+    uint32_t burst_touch  # touch, then
     session* flush
     session* failed
     session* large        # those that receive a large frame into something else than its final memory

@@ -42,14 +42,20 @@ cdef void _tick_in(sock* s, int64_t ns) noexcept nogil:
         # All of a loop's sockets at once: a hundred ticks at a hundred times would cost more than what they look after.
         timer_set(s.rx, &s.tick, (reactor_now(s.rx) // TICK_MAX + 2) * TICK_MAX)
         return
-    timer_set(s.rx, &s.tick, reactor_now(s.rx) + ns)
+    # Ticks of many sockets come together.
+    timer_set(s.rx, &s.tick, (reactor_now(s.rx) + ns + TICK_FIRST - 1) // TICK_FIRST * TICK_FIRST)
 
 
 cdef void _park(sock* s) noexcept nogil:
     s.lease = LEASE_PARKED
     s.touch_seen = s.touch
     s.idle_ticks = 0
-    _tick_in(s, TICK_MAX if s.outside and not s.leader else TICK_FIRST)
+    if s.took_over or s.tick_first == 0:
+        s.tick_first = TICK_FIRST
+    elif s.tick_first < TICK_MAX:
+        s.tick_first *= 2         # it was given back before there was anything to do
+    s.took_over = False
+    _tick_in(s, TICK_MAX if s.outside and not s.leader else s.tick_first)
 
 
 cdef void _read_ready(sock* s) noexcept nogil:
@@ -85,6 +91,7 @@ cdef void lease_look(sock* s) noexcept nogil:
         if s.lease != LEASE_PARKED:
             _park(s)
         return
+    s.took_over = True
     _read_ready(s)
     _arm(s)
 

@@ -484,7 +484,8 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             if writes == 0:
                 start = now
             if (n.c.out_busy or writes >= INLINE_WRITES or now - n.c.last_write < n.c.gather
-                    or (s.nactive > 1 and writes == 0 and now - s.burst_end < s.burst_cost)):
+                    or (s.nactive > 1 and writes == 0 and s.touch == s.burst_touch
+                        and now - s.burst_end < s.burst_cost)):
                 _leave(s, n)
                 continue
         elif n.c.out_busy:
@@ -500,6 +501,8 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
         # Writing to many peers one by one costs more than to each: what counts is what the call as a whole has cost.
         s.burst_end = zq_ticks()
         s.burst_cost = _gather_time(s.burst_end - start, BURST_US)
+        # Who receives between two calls answers, each time somebody else: there is no company to wait for.
+        s.burst_touch = s.touch
 
 
 cdef void traffic_bury(sock* s, peer* p) noexcept nogil:
