@@ -58,7 +58,7 @@ $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
 	@touch $@
 
 # Nice to have, as wheels only: what has none for this interpreter is left out and shows as skipped or as no column.
-$(STAMPS)/group-integrations $(STAMPS)/group-green $(STAMPS)/group-peers: $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
+$(STAMPS)/group-integrations $(STAMPS)/group-green $(STAMPS)/group-loops $(STAMPS)/group-peers: $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
 	@echo "Installing what pyproject.toml lists under $*"
 	@$(PIP) install --only-binary :all: --group $* 2>/dev/null || echo "Not all of $* exists for this interpreter; going on without."
 	@touch $@
@@ -74,7 +74,7 @@ build: $(STAMPS)/installed
 
 # ---- what people run ---------------------------------------------------------------------------
 
-TEST_TOOLS := $(addprefix $(STAMPS)/group-,test integrations green)
+TEST_TOOLS := $(addprefix $(STAMPS)/group-,test integrations green loops)
 
 test: $(STAMPS)/installed $(TEST_TOOLS)
 	@$(PY) $(PYTEST) $(TESTS)
@@ -82,7 +82,7 @@ test: $(STAMPS)/installed $(TEST_TOOLS)
 demo: $(STAMPS)/installed $(STAMPS)/group-demo
 	@$(PY) examples/demo.py $(DEMO_ARGS)
 
-bench: $(STAMPS)/installed $(STAMPS)/group-demo $(STAMPS)/group-peers
+bench: $(STAMPS)/installed $(STAMPS)/group-demo $(STAMPS)/group-peers $(STAMPS)/group-green $(STAMPS)/group-loops
 	@$(PY) -m benchmarks run $(if $(ROWS),--rows '$(ROWS)') $(if $(IMPL),--impl '$(IMPL)') $(BENCH_ARGS)
 
 # OLD and NEW are result files; NEW is the newest local one when it is not given.

@@ -21,7 +21,7 @@ WATCHDOG = float(
     os.environ.get("PYZQ_TEST_WATCHDOG", "60")
 )  # seconds for one test; `slow` ones get three times as many
 # folders whose every test must leave nothing open
-BOOKED = ("patterns", "connection", "limits", "options", "api", "dropin")
+BOOKED = ("patterns", "connection", "limits", "options", "security", "api", "dropin", "loops")
 
 _stderr = None
 

@@ -38,7 +38,11 @@ def ask(link: Link, context: Any, via: str) -> dict[str, Any]:
     impl = adapter(link.job["impl"])
     side = impl.open_side(link.job["impl"], context, "sender", link.job, link.bus.address(via))
     link.kept.append(side)
-    payload = Payload(link.job["size"])
+    return ask_with(link, side, Payload(link.job["size"]))
+
+
+def ask_with(link: Link, side: Side, payload: Payload) -> dict[str, Any]:
+    """The client, with a side that is open."""
     link.tell(b"R")
     side.meet()
     send, recv = side.send, side.recv
@@ -98,11 +102,16 @@ def answer(link: Link, context: Any, via: str | None) -> dict[str, Any]:
     link.kept.append(side)
     if via is None:
         link.bus.publish("main", side.address)
+    return answer_with(link, side, Payload(link.job["size"]))
+
+
+def answer_with(link: Link, side: Side, payload: Payload) -> dict[str, Any]:
+    """The server, with a side that is open."""
     link.hear(b"R")
     side.greet()
-    stop = Payload(link.job["size"]).stop
+    stop = payload.stop
     send, recv = side.send, side.recv
-    for _ in range(len(Payload(link.job["size"]).varied()[:_WARM_TRIPS])):
+    for _ in range(len(payload.varied()[:_WARM_TRIPS])):
         send(recv())
     link.ready()
     with link.measured():

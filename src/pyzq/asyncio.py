@@ -5,12 +5,15 @@
     context = pyzq.asyncio.Context()
 
     async def serve():
-        with context.socket(pyzq.REP) as socket:
+        async with context.socket(pyzq.REP) as socket:
             socket.bind("tcp://127.0.0.1:5555")
-            while True:
-                await socket.send(await socket.recv())
+            async for request in socket:
+                await socket.send(request)
 
-Needs a loop that can watch descriptors (`loop.add_reader`), as every loop on Linux and macOS can.
+What can be done at once is done within the call: awaiting it does not go through the loop. After 256 such calls, or
+1 ms, the next one lets the loop turn. A call that is cancelled takes no message with it.
+
+Needs a loop that can watch descriptors (`loop.add_reader`), as every loop on Linux and macOS can, uvloop's too.
 """
 
 from __future__ import annotations
@@ -19,27 +22,163 @@ import asyncio
 from asyncio import Future as Future
 
 from pyzq import context as _context
-from pyzq._future import _AsyncPoller, _AsyncSocket, _warn_io_loop
+from pyzq import poll as _poll
+from pyzq import socket as _socket
+from pyzq._future import _warn_io_loop, _watches
+from zcore.aio import AsyncSocket
+from zcore.promise import done, failed
+from zcore.socket import Socket as _CoreSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from typing_extensions import Self, TypeVar
+
+    T = TypeVar("T")
 
 
 class ProactorSelectorThreadWarning(RuntimeWarning):
     """Kept for programs that filter it; it concerns loops of Windows."""
 
 
-class Socket(_AsyncSocket):
-    """A socket for asyncio. See `pyzq.Socket`; `send`, `recv`, their variants and `poll` return futures."""
+class Socket(AsyncSocket, _socket.Socket):
+    """A socket for asyncio. See `pyzq.Socket`; `send`, `recv`, their variants and `poll` return futures.
+
+    It belongs to the loop in which a call has to wait. It may move to another one; as long as calls wait in a loop that
+    is running, waiting in another one raises RuntimeError. Threads may use it at the same time through `Socket.shadow`.
+    """
 
     _repr_cls = "zmq.asyncio.Socket"
 
+    def __init__(
+        self,
+        context: Any = None,
+        socket_type: int = -1,
+        io_loop: Any = None,
+        *,
+        shadow: Any = 0,
+        copy_threshold: int | None = None,
+    ) -> None:
+        super().__init__(context, socket_type, shadow=shadow, copy_threshold=copy_threshold)
+        if io_loop is not None:
+            _warn_io_loop()
 
-class Poller(_AsyncPoller):
+    @classmethod
+    def from_socket(cls, socket: Any, io_loop: Any = None) -> Self:
+        """A socket with futures that stands for the same socket as `socket`, which stays the owner."""
+        return cls(shadow=socket, io_loop=io_loop)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *args: object) -> None:
+        self.close()
+
+    def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> Any:
+        """See `Socket.recv_serialized`; returns a future of the result."""
+        return self._recv_multipart_as(deserialize, flags, copy)
+
+    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Any:
+        """See `Socket.recv_string`; returns a future of the result."""
+        return self._recv_as(lambda data: data.decode(encoding), flags)
+
+    recv_unicode = recv_string
+
+    def recv_json(self, flags: int = 0, **kwargs: Any) -> Any:
+        """See `Socket.recv_json`; returns a future of the result."""
+        from pyzq.utils import jsonapi
+
+        return self._recv_as(lambda data: jsonapi.loads(data, **kwargs), flags)
+
+    def recv_pyobj(self, flags: int = 0) -> Any:
+        """See `Socket.recv_pyobj`, its warning too; returns a future of the result."""
+        import pickle
+
+        return self._recv_as(pickle.loads, flags)
+
+
+class Poller(_poll.Poller):
     """A poller for asyncio. See `pyzq.Poller`; `poll` returns a future."""
 
     _socket_class = Socket
+
+    def poll(self, timeout: float | None = -1) -> Any:
+        """Wait until something is ready. See `Poller.poll`; returns a future of the result.
+
+        Args:
+            timeout: ms; None or negative waits for ever.
+        """
+        try:
+            ready = super().poll(0)
+        except Exception as error:
+            return failed(error)
+        if ready or timeout == 0:
+            return done(ready)
+        return _Polling(self, timeout).future
+
+    def _watched(self) -> list[tuple[int, bool]]:
+        """Descriptors to wait for, and whether for writing."""
+        found = []
+        if any(isinstance(obj, _CoreSocket) for obj, _ in self.sockets):
+            found.append((self.descriptor(), False))
+        for obj, mask in self.sockets:
+            if isinstance(obj, _CoreSocket):
+                continue
+            fd = obj if isinstance(obj, int) else obj.fileno()
+            if mask & ~_poll.POLLOUT:
+                found.append((fd, False))
+            if mask & _poll.POLLOUT:
+                found.append((fd, True))
+        return found
+
+
+class _Polling:
+    """One `poll` of a `Poller` that waits."""
+
+    def __init__(self, poller: Poller, timeout: float | None) -> None:
+        self.poller = poller
+        self.loop = asyncio.get_running_loop()
+        self.future = self.loop.create_future()
+        self.timer: Any = None
+        self.watched: list[tuple[int, bool]] = []
+        try:
+            for fd, writing in poller._watched():
+                _watches.add(self.loop, fd, self.look, writing)
+                self.watched.append((fd, writing))
+            self.look()
+        except Exception as error:
+            if not self.future.done():
+                self.future.set_exception(error)
+        if self.future.done():
+            self.end(self.future)
+            return
+        self.future.add_done_callback(self.end)
+        if timeout is not None and timeout >= 0:
+            self.timer = self.loop.call_later(timeout / 1000, self.expire)
+
+    def look(self) -> None:
+        if self.future.done():
+            return
+        try:
+            ready = self.poller.look()
+        except Exception as error:
+            self.future.set_exception(error)
+        else:
+            if ready:
+                self.future.set_result(ready)
+
+    def expire(self) -> None:
+        if not self.future.done():
+            self.future.set_result([])
+
+    def end(self, _: Any) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        for fd, writing in self.watched:
+            _watches.remove(self.loop, fd, self.look, writing)
+        self.watched = []
 
 
 class Context(_context.Context[Socket]):

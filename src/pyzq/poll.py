@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyzq.constants import PollEvent
-from zcore.socket import zmq_poll
+from zcore.polling import PollerBase, zmq_poll
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,71 +18,12 @@ if TYPE_CHECKING:
 POLLIN, POLLOUT, POLLERR = PollEvent.POLLIN, PollEvent.POLLOUT, PollEvent.POLLERR
 
 
-class Poller:
+class Poller(PollerBase):
     """A set of sockets and descriptors to wait on.
 
     Attributes:
         sockets: what is registered, as pairs of the object and the events that are asked for.
     """
-
-    sockets: list[tuple[Any, int]]
-    _map: dict[Any, int]
-
-    def __init__(self) -> None:
-        self.sockets = []
-        self._map = {}
-
-    def __contains__(self, socket: Any) -> bool:
-        return socket in self._map
-
-    def register(self, socket: Pollable, flags: int = POLLIN | POLLOUT) -> None:
-        """Wait for events of an object from now on; for an object that is registered, change which.
-
-        Args:
-            socket: a socket, a descriptor, or anything with `fileno()`.
-            flags: a sum of POLLIN, POLLOUT, POLLERR and POLLPRI. With 0 the object is taken out.
-        """
-        if not flags:
-            if socket in self._map:
-                self.unregister(socket)
-            return
-        index = self._map.get(socket)
-        if index is None:
-            self._map[socket] = len(self.sockets)
-            self.sockets.append((socket, flags))
-        else:
-            self.sockets[index] = (socket, flags)
-
-    def modify(self, socket: Pollable, flags: int = POLLIN | POLLOUT) -> None:
-        """The same as `register`."""
-        self.register(socket, flags)
-
-    def unregister(self, socket: Pollable) -> None:
-        """Wait for events of an object no more.
-
-        Raises:
-            KeyError: it is not registered.
-        """
-        index = self._map.pop(socket)
-        del self.sockets[index]
-        for later, _ in self.sockets[index:]:
-            self._map[later] -= 1
-
-    def poll(self, timeout: float | None = None) -> list[tuple[Any, int]]:
-        """Wait until something is ready.
-
-        Args:
-            timeout: ms; None or negative waits for ever.
-
-        Returns:
-            pairs of what is ready and its events, empty when the time is over. A file stands there as its descriptor.
-
-        Raises:
-            ContextTerminated: a socket's context was terminated.
-            ZMQError: ENOTSOCK for a closed socket, EBADF.
-            TypeError: something registered cannot be polled.
-        """
-        return zmq_poll(self.sockets, -1 if timeout is None or timeout < 0 else int(timeout))
 
 
 def select(

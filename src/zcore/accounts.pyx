@@ -2,13 +2,14 @@
 
 from libc.stdlib cimport free, malloc
 
-from .engine cimport sock
+from .engine cimport HS_COUNTS, sock
 from .inproc cimport half, link_fold
 from .limits cimport DROP_REASONS, books
 from .platform cimport zq_lock, zq_unlock
 from .routing cimport PEER_INPROC, PEER_STREAM, peer
 from .socket_base cimport SocketBase
 
+FAILURES = ("protocol", "authorisation", "refused", "local", "timeout", "lost", "crowded")
 REASONS = ("newest", "oldest", "replaced", "peer_gone", "closed", "no_memory", "filtered")
 
 
@@ -87,6 +88,8 @@ def books_of(SocketBase socket):
     cdef sock* s
     cdef unsigned int room = 16
     cdef unsigned int n, i
+    cdef unsigned long long[HS_COUNTS] failed
+    cdef unsigned long long succeeded, under_way, violations
     cdef int side, k
     try:
         # All peers in one look, so that the books are those of one moment: a copy of some hundred bytes for each.
@@ -103,6 +106,9 @@ def books_of(SocketBase socket):
             entries = <_entry*>malloc(room * sizeof(_entry))
             if entries == NULL:
                 raise MemoryError
+        for k in range(HS_COUNTS):
+            failed[k] = s.hs_failed[k]
+        succeeded, under_way, violations = s.hs_succeeded, s.nstrangers, s.violations
         for i in range(n):
             _read(s.r.peers[i], &entries[i])
         for side in range(2):
@@ -136,5 +142,11 @@ def books_of(SocketBase socket):
     return {
         "send": _side(total.accepted[0], total.delivered[0], total.queued[0], total.dropped[0]),
         "recv": _side(total.accepted[1], total.delivered[1], total.queued[1], total.dropped[1]),
+        "handshakes": {
+            "succeeded": succeeded,
+            "under_way": under_way,
+            "failed": {FAILURES[k]: failed[k] for k in range(HS_COUNTS) if failed[k]},
+            "violations": violations,
+        },
         "peers": peers,
     }

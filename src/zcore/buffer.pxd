@@ -49,6 +49,7 @@ cdef void byteq_release(byteq* q, size_t n) noexcept nogil         # the head mo
 cdef void byteq_advance(byteq* q, size_t n) noexcept nogil         # cur moves up by n bytes
 cdef void byteq_rewind(byteq* q) noexcept nogil                    # cur goes back to the head
 cdef int byteq_iov(byteq* q, iovec* iov, int max_iov, size_t max_bytes) noexcept nogil   # what to write next
+cdef const uint8_t* byteq_next(byteq* q, size_t* n) noexcept nogil   # the bytes at cur, n of them in one piece; NULL: none
 cdef void byteq_copy_out(byteq* q, size_t at, uint8_t* dst, size_t n) noexcept nogil     # bytes at an offset behind the head
 cdef void byteq_mark_end(byteq* q, byteq_mark* m) noexcept nogil
 cdef void byteq_cut(byteq* q, byteq_mark* m) noexcept nogil        # take back all that was appended since the mark

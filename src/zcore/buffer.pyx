@@ -146,6 +146,18 @@ cdef int byteq_iov(byteq* q, iovec* iov, int max_iov, size_t max_bytes) noexcept
     return count
 
 
+cdef const uint8_t* byteq_next(byteq* q, size_t* n) noexcept nogil:
+    cdef chunk* c = q.cur
+    cdef size_t off = q.cur_off
+    while c != NULL and off == c.used:
+        c = c.next
+        off = 0
+    if c == NULL:
+        return NULL
+    n[0] = c.used - off
+    return c.data + off
+
+
 cdef void byteq_copy_out(byteq* q, size_t at, uint8_t* dst, size_t n) noexcept nogil:
     cdef chunk* c = q.first
     cdef size_t off = q.head_off

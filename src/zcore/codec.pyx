@@ -14,12 +14,13 @@ Example: the first words of a DEALER.
     decoder = FrameDecoder(opening.version)
     events = decoder.receive_data(opening.trailing_data)
 
-Sources: RFC 13 (ZMTP 1.0), RFC 15 (2.0), RFC 23 (3.0), RFC 37 (3.1).
+Sources: RFC 13 (ZMTP 1.0), RFC 15 (2.0), RFC 23 (3.0), RFC 37 (3.1), RFC 24 (PLAIN), RFC 26 (CURVE).
+One file because a program imports one module, and the classes share their conversions.
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport EMSGSIZE
+from libc.errno cimport EINVAL, EMSGSIZE, ENOMEM
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset, strlen
 
@@ -27,17 +28,19 @@ from .handshake cimport (
     handshake_authorise, handshake_free, handshake_init, handshake_input, handshake_output, handshake_sent,
 )
 from .mechanism cimport (
-    HS_FAIL_AUTH, HS_FAIL_LOCAL, HS_FAIL_PROTOCOL, HS_FAILED, HS_READY, HS_WAIT_AUTHORISATION, handshake,
+    CURVE_KEY, HS_FAIL_AUTH, HS_FAIL_LOCAL, HS_FAIL_PROTOCOL, HS_FAILED, HS_READY, HS_WAIT_AUTHORISATION, handshake,
     handshake_config,
 )
 from .zmtp cimport (
-    COMMAND_PING, COMMAND_UNKNOWN, FRAME_COMMAND, FRAME_HEADER_V1_MAX, FRAME_MORE, FRAME_RESERVED, GROUP_MAX,
+    COMMAND_PING, COMMAND_UNKNOWN, FRAME_COMMAND, FRAME_HEADER_MAX, FRAME_HEADER_V1_MAX, FRAME_MORE, FRAME_RESERVED, GROUP_MAX,
     PING_CONTEXT_MAX, PING_FRAME_SIZE, PONG_FRAME_MAX, REASON_MAX, SOCKET_TYPES, ZMTP_1_0, ZMTP_2_0, ZMTP_3_0,
     ZMTP_3_1, command, command_frame_size, error_size, frame_head, frame_header, frame_header_v1, group_size,
     next_property, parse_command, parse_header, parse_header_v1, zmtp_property, property_size, put_command_head,
     put_error, put_group, put_ping, put_pong, put_property, put_subscribe, socket_type_name, subscribe_size,
     types_compatible,
 )
+
+from zcore.sodium import load
 
 from .codec_events import (
     AuthorisationRequired, Command, Frame, Greeting, HandshakeDone, LocalProtocolError, MalformedCommand,
@@ -57,6 +60,14 @@ SOCKET_TYPE_NUMBERS = {
     (<bytes>socket_type_name(_number)).decode(): _number for _number in range(SOCKET_TYPES)
 }
 """Number of each socket type by the name it has in the Socket-Type property."""
+
+
+cdef bytes _key(object key, str what):
+    if key is None:
+        return None
+    if len(key) != CURVE_KEY:
+        raise LocalProtocolError(f"{what} has {CURVE_KEY} bytes")
+    return _bytes(key, what)
 
 
 cdef bytes _bytes(object data, str what):
@@ -379,8 +390,16 @@ cdef class FrameDecoder:
 _PROTOCOL_ERRORS = {
     0x10000000: "the bytes received are not the ZMTP that was asked for",
     0x10000001: "unexpected command during the handshake",
+    0x10000002: "a nonce that is not above the last",
+    0x10000011: "a frame that is no MESSAGE",
+    0x10000012: "malformed MESSAGE command",
+    0x10000013: "malformed HELLO command",
+    0x10000014: "malformed INITIATE command",
     0x10000015: "malformed ERROR command",
+    0x10000016: "malformed READY command",
+    0x10000017: "malformed WELCOME command",
     0x10000018: "invalid metadata, or socket types that do not match",
+    0x11000001: "a box that does not open: wrong keys, or altered on its way",
     0x11000002: "the peer uses another security mechanism",
 }
 _MECHANISMS = {"NULL": 0, "PLAIN": 1, "CURVE": 2}
@@ -398,7 +417,9 @@ cdef class Handshake:
     "PLAIN" or "CURVE".  as_server: our side of PLAIN and CURVE.  listening: the peer connected to us.  max_size:
     largest frame accepted, -1 no limit (64 KiB hold in any case).  downgrade: talk ZMTP 1.0 and 2.0 to older
     peers.  require_zap: refuse peers older than 3.0.  zap_wait: stop in state "wait_authorisation" until
-    `authorise` is called.  require_type: refuse a READY without Socket-Type.
+    `authorise` is called (a PLAIN server always does).  require_type: refuse a READY without Socket-Type.
+    username, password: of a PLAIN client, at most 255 bytes each.  public_key, secret_key, server_key: 32 bytes
+    each; a CURVE client needs the last two (its public key can be computed), a server its secret key.
 
     Raises LocalProtocolError for a configuration ZMTP cannot express or this build cannot do.
     """
@@ -412,8 +433,13 @@ cdef class Handshake:
 
     def __init__(self, socket_type, identity=b"", properties=(), mechanism="NULL", as_server=False,
                  listening=False, max_size=-1, downgrade=True, require_zap=False, zap_wait=False,
-                 require_type=False):
+                 require_type=False, username=b"", password=b"", public_key=None, secret_key=None, server_key=None):
         cdef handshake_config config
+        cdef bytes name = _bytes(username, "username")
+        cdef bytes word = _bytes(password, "password")
+        cdef bytes public = _key(public_key, "public_key")
+        cdef bytes secret = _key(secret_key, "secret_key")
+        cdef bytes server = _key(server_key, "server_key")
         cdef int rc
         memset(&config, 0, sizeof(config))
         if self._live:
@@ -434,11 +460,25 @@ cdef class Handshake:
         config.require_zap = require_zap
         config.zap_wait = zap_wait
         config.require_type = require_type
+        config.username = <const uint8_t*><const char*>name
+        config.username_len = len(name)
+        config.password = <const uint8_t*><const char*>word
+        config.password_len = len(word)
+        if public is not None:
+            config.public_key = <const uint8_t*><const char*>public
+        if secret is not None:
+            config.secret_key = <const uint8_t*><const char*>secret
+        if server is not None:
+            config.server_key = <const uint8_t*><const char*>server
+        if mechanism == "CURVE":
+            load()
         rc = handshake_init(&self._h, &config)
         if rc == -EMSGSIZE:
             raise LocalProtocolError("the metadata would make a READY that no peer accepts")
-        if rc < 0 and config.mechanism > 0:
-            raise LocalProtocolError(f"this build does not have the mechanism {mechanism}")
+        if rc == -ENOMEM:
+            raise MemoryError
+        if rc == -EINVAL and mechanism in ("PLAIN", "CURVE"):
+            raise LocalProtocolError("socket type, identity, properties, max_size, name, password or keys cannot be used")
         if rc < 0:
             raise LocalProtocolError("socket type, identity, properties, mechanism or max_size cannot be used")
         self._live = True
@@ -522,6 +562,40 @@ cdef class Handshake:
             return [self._done()]
         return self._run()
 
+    cdef int _transforms(self) except -1:
+        if self._h.state != HS_READY or self._h.ops.encode == NULL:
+            raise LocalProtocolError("frames are transformed after the handshake, by a mechanism that does so")
+        return 0
+
+    def encode_frame(self, body, more=False, is_command=False):
+        """Return one frame of the traffic as CURVE puts it on the wire; the nonce moves on."""
+        cdef bytes data = _bytes(body, "body")
+        cdef bytes out
+        cdef ssize_t n
+        self._transforms()
+        out = PyBytes_FromStringAndSize(NULL, len(data) + FRAME_HEADER_MAX + self._h.ops.overhead)
+        n = self._h.ops.encode(self._h.private, (FRAME_MORE if more else 0) | (FRAME_COMMAND if is_command else 0),
+                               <const uint8_t*><const char*>data, len(data), <uint8_t*>PyBytes_AS_STRING(out))
+        if n < 0:
+            raise LocalProtocolError("no nonce is left: so many frames under one key are no connection any more")
+        return out[:n]
+
+    def decode_frame(self, body):
+        """Return (payload, more, is_command) of the body of a frame of the traffic, opened.
+
+        Raises RemoteProtocolError when it does not open, or its nonce is not above the last; `code` says which.
+        """
+        cdef bytes data = _bytes(body, "body")
+        cdef bytearray out
+        cdef uint8_t flags = 0
+        cdef int code = 0
+        self._transforms()
+        out = bytearray(len(data) + 1)
+        if self._h.ops.decode(self._h.private, <const uint8_t*><const char*>data, len(data),
+                              <uint8_t*>PyByteArray_AS_STRING(out) + 1, &flags, &code) < 0:
+            raise RemoteProtocolError(_PROTOCOL_ERRORS[<unsigned int>code], code=code)
+        return bytes(out[1:1 + len(data) - self._h.ops.overhead]), bool(flags & FRAME_MORE), bool(flags & FRAME_COMMAND)
+
     cdef list _run(self):
         cdef list events = []
         cdef int before = self._h.state
@@ -546,7 +620,10 @@ cdef class Handshake:
             raise self._error(events)
         if self._h.state != before:
             if self._h.state == HS_WAIT_AUTHORISATION:
-                events.append(AuthorisationRequired(self._peer_identity(), self._peer_properties()))
+                events.append(AuthorisationRequired(
+                    self._peer_identity(), self._peer_properties(),
+                    [PyBytes_FromStringAndSize(<char*>self._h.credentials[i], self._h.credential_len[i])
+                     for i in range(self._h.ncredentials)]))
             elif self._h.state == HS_READY:
                 events.append(self._done())
         return events

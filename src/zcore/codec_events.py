@@ -81,11 +81,13 @@ class Greeting(NamedTuple):
 class AuthorisationRequired(NamedTuple):
     """The handshake stands still until `Handshake.authorise` is called.
 
-    On the connecting side the peer has not introduced itself yet: identity b"" and no properties.
+    On the connecting side of NULL, and with PLAIN, the peer has not introduced itself yet: identity b"" and no
+    properties.  `credentials`: name and password with PLAIN, the client's public key with CURVE.
     """
 
     identity: bytes
     properties: list[tuple[str, bytes]]
+    credentials: list[bytes] = []  # noqa: RUF012
 
 
 class HandshakeDone(NamedTuple):

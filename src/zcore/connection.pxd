@@ -15,6 +15,7 @@ from .buffer cimport byteq
 from .mechanism cimport handshake
 from .message cimport meta
 from .pipe cimport inq, outq, part
+from .ring cimport lenring
 
 
 cdef enum:
@@ -29,6 +30,9 @@ cdef enum:
     WRITE_BATCH = 262144  # bytes offered to the kernel at once
     READ_BUDGET = 1048576 # bytes read in one turn of one connection
     CONTROL_ROOM = 256    # bytes for control frames (PING, PONG, ERROR) that wait for a message boundary
+    ENCODE_BATCH = 65536  # bytes of the queue that are encoded at once, or the next frame if that is longer
+    GIL_BUDGET = 65536    # a read of so little is done with the GIL held
+    SECURE_WITH_GIL = 8192    # bytes that are encrypted or decrypted with the GIL held
 
 cdef enum:
     # what conn_write_end says
@@ -62,11 +66,19 @@ cdef struct conn:
     uint64_t last_write
     uint64_t gather       # so long after a write the next may wait for company
     # traffic that is not plain frames
+    bint encode           # iov lists what is to be encoded into `coded` [writer]
+    uint32_t control_take # of `control`, what goes along [writer]
     byteq coded           # outgoing, encoded [writer]
-    size_t coded_source   # bytes of the outq that `coded` stands for
+    lenring coded_lens    # one entry per frame in `coded`: what it stands for [writer]
+    size_t coded_begun    # bytes of the first of them that the kernel has taken [writer]
+    size_t coded_source   # bytes of the outq that `coded` stands for [writer]
+    size_t coded_left     # bytes of it that the kernel has not taken, when nobody writes [socket lock]
     uint8_t* raw          # incoming, not yet decoded [reader]
     size_t raw_len
     size_t raw_cap
+    bint raw_full         # it has been filled to the brim
+    size_t raw_need       # bytes it must hold for the frame that has begun
+    int fault             # PROTOCOL_ERROR_* of traffic that the mechanism refused, 0 none [reader]
     # heartbeats [reactor]
     uint64_t rx_seen      # inq.rx_bytes when last looked at
     int64_t ping_sent     # ns, 0: none outstanding
@@ -89,11 +101,11 @@ cdef int conn_command(conn* c, part* p, int* kind, part* arg) noexcept nogil
 
 cdef bint conn_write_begin(conn* c, outq* o) noexcept nogil
 # [socket lock, not out_busy] gather what goes next and take the output half; False when there is nothing
-cdef void conn_write_run(conn* c) noexcept nogil        # [writer, no lock] one system call
+cdef void conn_write_run(conn* c) noexcept nogil        # [writer, no lock] encode, where that is to be done; one system call
 cdef int conn_write_end(conn* c, outq* o) noexcept nogil  # [socket lock] give the half back: WRITE_* or negative errno
 cdef int conn_control(conn* c, const uint8_t* frame, size_t n) noexcept nogil   # [socket lock] 0, or -EAGAIN: no room now
 
 cdef inline bint conn_pending(conn* c, outq* o) noexcept nogil:
     """Anything to write?  [socket lock]"""
     return (o.q.unsent != 0 or o.keep.count != 0 or c.control_len != c.control_off
-            or c.coded.unsent != 0)
+            or c.coded_left != 0)

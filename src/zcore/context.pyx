@@ -12,8 +12,9 @@ from .ctx cimport ctx, ctx_end, ctx_forked, ctx_new, ctx_ref, ctx_unref
 from .lifecycle cimport ctx_all_gone, ctx_owes, ctx_stop, owing, spin_default
 from .message cimport release_drain, release_stop
 from .option_table cimport OPT_FIRST_SOCKET, OPT_STORE_NAME
-from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, ctx_option_find, ctx_options_get, ctx_options_set,
-                       option_row, option_value)
+from .opening cimport strangers_limit
+from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SET, ctx_option_find, ctx_options_get,
+                       ctx_options_set, option_row, option_value)
 from .platform cimport POLLIN, pollfd, sigset_t, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_wakefd_close
 
 import atexit
@@ -254,6 +255,13 @@ cdef void _add_owing(ctx* x, int64_t since, owing* sum) noexcept nogil:
 
 atexit.register(_at_exit)
 
+
+cdef const char* _strangers = getenv(b"PYZQ_STRANGERS")
+if _strangers != NULL:
+    try:
+        strangers_limit(max(1, min(1 << 20, int(<bytes>_strangers))))
+    except ValueError:
+        pass
 
 cdef const char* _budget = getenv(b"PYZQ_SPIN_US")
 if _budget != NULL:

@@ -19,8 +19,9 @@ from .platform cimport zq_lock, zq_now_ns, zq_unlock
 from .reactor cimport (POLL_IN, POLL_OUT, handle, handle_init, handle_remove, handle_set, timer, timer_cancel,
                        timer_init, timer_set)
 from .resolver cimport resolve_cancel, resolve_result, resolve_start
+from .opening cimport opening_room, session_open
 from .routing cimport peer
-from .sessions cimport session_leave, session_open
+from .sessions cimport session_leave
 from .stream cimport WANT_IN, WANT_OUT, peer_facts, stream_facts
 from .traffic cimport sock_post, sock_wake, traffic_settle, wakes, wakes_run
 
@@ -41,6 +42,10 @@ cdef void _on_listener(handle* h, int revents) noexcept nogil:
     cdef int rc, verdict
     cdef int _k
     for _k in range(64):
+        if not opening_room(e.s):
+            handle_set(e.s.rx, &e.h, 0)
+            timer_set(e.s.rx, &e.wait, zq_now_ns() + ACCEPT_PAUSE)
+            return
         rc = listener_accept(&e.l, &a)
         verdict = accept_verdict(rc)
         if verdict == ACCEPT_DONE:

@@ -21,7 +21,7 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() nogil
 
 cdef enum:
-    READ_BUDGET = 65536       # bytes one call reads before it looks at what came
+    READ_BUDGET = 131072      # bytes one call reads before it looks at what came; more than GIL_BUDGET, for there is no GIL
     ROOM_STEP = 256           # a part's memory is a multiple of this: the next may be a little larger
     ROOM_KEPT = 65536         # and is kept for the next message up to this
 
@@ -296,7 +296,7 @@ cdef int direct_recv(sock* s, direct_message* m, int timeout) noexcept nogil:
         rc = _take(s, m)
         if rc == 0:
             # Read what is there; a second look is for what that brought.
-            wait_progress(s, READ_BUDGET)
+            wait_progress(s, READ_BUDGET, NULL)
             rc = _take(s, m)
         if rc != 0 or timeout == 0:
             if rc > 0 and (s.signal_open or zq_load32(&s.waiters)) and (s.r.current != NULL or s.r.ready != NULL):

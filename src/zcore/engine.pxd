@@ -3,7 +3,7 @@ them (traffic, sessions, endpoints, lease, waiting, lifecycle) stand above.
 
 Locks: `sock.lock` protects everything in a sock and its routing, unless a field says otherwise.  It is held for tens of
 nanoseconds, never across a system call, never while waiting for anything, and never together with another socket's.
-Order: sock.lock, then link.lock or ctx.lock.  Fields marked [reactor] belong to the reactor's thread.
+Order: sock.lock, then link.lock or ctx.lock, then sock.watch_lock.  Fields marked [reactor] belong to the reactor's thread.
 
 A socket is served by one reactor, chosen at its first bind or connect over a network transport.
 """
@@ -38,6 +38,7 @@ cdef enum:
     TODO_CLOSE = 32       # the socket was closed
     TODO_GRAVES = 64      # sessions whose memory may be freed now
     TODO_INBOX = 128      # an inproc peer has news for a socket whose application is away
+    TODO_ZAP = 1024       # an authoriser has answered a handshake
 
 cdef enum:
     # sock.lease: who reads
@@ -59,6 +60,17 @@ cdef enum:
     EPT_WAITING = 3       # backing off
     EPT_STOPPING = 4      # unbound or disconnected: the reactor has yet to let go
     EPT_FAILED = 5        # given up for good
+
+cdef enum:
+    # sock.hs_failed: why handshakes came to nothing
+    HS_COUNT_PROTOCOL = 0 # what the peer sent, or an authoriser's answer, was against the protocol
+    HS_COUNT_AUTH = 1     # the authoriser's verdict, ours on a peer or a peer's on us
+    HS_COUNT_REFUSED = 2  # the peer said ERROR for another reason
+    HS_COUNT_LOCAL = 3    # nobody to ask, no memory, a mechanism that is not set up
+    HS_COUNT_TIMEOUT = 4  # HANDSHAKE_IVL
+    HS_COUNT_LOST = 5     # the connection ended
+    HS_COUNT_CROWDED = 6  # too many strangers at once, and this was the oldest
+    HS_COUNTS = 7
 
 cdef struct session:      # one stream connection, from accept or connect to its close
     conn c                # first: a conn* of ours is a session*
@@ -85,9 +97,18 @@ cdef struct session:      # one stream connection, from accept or connect to its
     timer beat            # [reactor] heartbeats
     timer slow            # [reactor] HWM policy Disconnect
     uint32_t slow_round   # [reactor] the peer's caught_up when the time began
-    size_t hs_sent
-    uint8_t* early        # [reactor] traffic read together with the handshake
+    uint8_t* early        # [reactor] what was read and not yet taken: traffic, or input behind a verdict
     size_t early_len
+    bint stranger         # [lock] accepted, and its handshake not over: in sock.strangers
+    session* stranger_next
+    session* stranger_prev
+    int64_t opened_ns
+    peer* zap             # [reactor] the way to the authoriser, while it is asked
+    uint8_t* said         # [reactor] properties that the authoriser gave, User-Id the first of them
+    size_t said_len
+    uint8_t zap_domain[256]
+    uint32_t zap_domain_len
+    bint zap_enforce
     bint is_loopback      # tcp within this machine
     char peer_address[64]     # "192.0.2.1", for metadata
     char name[400]        # the endpoint, for events, also after `e` is gone
@@ -123,6 +144,26 @@ cdef struct ept:          # one bind or connect
     timer leave           # [reactor]
     uint8_t rid[256]      # CONNECT_ROUTING_ID for its peer
     uint32_t rid_len
+
+cdef struct watcher:      # waits for many sockets in a poll of its own: a Poller, an event loop
+    uint32_t refs         # atomic
+    poller set            # the sets of its members, and `wake`; no aggregate with poll(2): then only `wake` counts
+    zq_wakefd wake
+    uint32_t asleep       # atomic: the next news are to be signalled
+    member* news          # atomic: members whose sockets have news
+    member* todo          # [owner] taken from `news`, not yet looked at
+
+cdef struct member:       # one socket of one watcher
+    watcher* w
+    sock* s               # one reference
+    member* next          # [s.watch_lock] the socket's others
+    uint32_t told         # atomic: it is in `news`
+    member* news_next     # atomic
+    bint wants            # [s.lock] it is to be told of input that arrives
+    bint watched          # [s.lock] the socket's set is in w.set, with this member's name on it
+    bint fired            # [owner] the kernel has said that there is input
+    bint gone             # [owner] no member any more: freed when it comes out of the news
+    void* owner           # [owner] whose it is
 
 cdef struct sock:
     zq_mutex lock
@@ -163,7 +204,9 @@ cdef struct sock:
     uint32_t news         # atomic: counts what waiting threads were woken for
     void* watches         # the waiting threads (waiting.pxd: watch)
     bint leader           # a thread waits in, or reads the events of, `set`
-    uint32_t outside      # Pollers that watch the set from outside
+    zq_mutex watch_lock   # taken last, for the list of members alone
+    member* members       # [watch_lock; whether there is any: atomic] who watches from outside
+    uint32_t outside      # members that watch the set
     uint32_t spin_score   # 0-256: how often spinning paid
     uint32_t spin_count
     int spin_us           # the budget
@@ -178,6 +221,7 @@ cdef struct sock:
     bint reader_is_reactor    # always: FD was exported, or the poller has no aggregate descriptor
     session* sessions
     uint32_t nactive
+    bint heavy_left       # a read with the GIL held has left something for one without it: sock_read_apart
     session* only         # the one active session, when there is exactly one
     uint8_t lease
     uint32_t touch        # counts receiving calls
@@ -185,8 +229,11 @@ cdef struct sock:
     uint64_t glanced      # ticks, when a sender last looked for subscriptions
     uint32_t idle_ticks   # [reactor]
     int64_t tick_ns       # [reactor]
+    int64_t tick_first    # [reactor] where ticks begin: later for an application that has always come back
+    bint took_over        # [reactor] it read for the application since arming
     uint64_t burst_end    # ticks: when a call last wrote to connections by itself, and for how long it did
     uint64_t burst_cost
+    uint32_t burst_touch  # touch, then
     session* flush
     session* failed
     session* large        # those that receive a large frame into something else than its final memory
@@ -194,6 +241,13 @@ cdef struct sock:
     uint32_t full_writes  # writes under way for queues that are full
     session* mind         # what the reactor is to look at: see TODO_MIND
     session* graves       # freed when no thread is in the set
+    session* strangers    # accepted connections whose handshake is not over, the oldest first
+    session* strangers_last
+    uint32_t nstrangers
+    peer* answered        # ways to an authoriser on which something came
+    uint64_t hs_succeeded
+    uint64_t hs_failed[HS_COUNTS]
+    uint64_t violations   # connections ended because what came after the handshake was against the protocol
     bint flush_ticking    # the reactor comes by itself
     uint32_t empty_ticks  # [reactor]
     uint32_t todo         # atomic

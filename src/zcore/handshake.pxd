@@ -12,8 +12,8 @@ from .mechanism cimport handshake, handshake_config
 
 
 # Begin: our signature is in `out` on return (the whole greeting when older peers are refused anyway).
-# 0; -EINVAL for a configuration that makes no sense, -ENOTSUP for a mechanism this build lacks, -EMSGSIZE for
-# metadata that no peer would accept, -ENOMEM.  After an error there is nothing to free.
+# 0; -EINVAL for a configuration that makes no sense (CURVE without its keys), -ENOTSUP for CURVE before
+# zcore.sodium.load, -EMSGSIZE for metadata that no peer would accept, -ENOMEM.  After an error there is nothing to free.
 cdef int handshake_init(handshake* h, const handshake_config* config) noexcept nogil
 # Free everything.  Safe to call twice; `h.private` goes through the mechanism's `finish`, so call it only after
 # the last traffic frame when the mechanism transforms traffic.

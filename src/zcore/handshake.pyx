@@ -29,26 +29,26 @@ buffer: its announced size buys no memory.
 
 from libc.errno cimport EINVAL, EMSGSIZE, ENOMEM, EPROTO
 from libc.stdint cimport uint8_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
+from .curve cimport curve_mechanism
 from .mechanism cimport (
     HANDSHAKE_FRAME_MAX, HS_FAIL_AUTH, HS_FAIL_LOCAL, HS_FAIL_PROTOCOL, HS_FAIL_REFUSED, HS_FAILED, HS_MORE,
     HS_READY, HS_WAIT_AUTHORISATION, MECHANISM_CURVE, MECHANISM_NULL, PROTOCOL_ERROR_ZMTP_INVALID_METADATA,
     PROTOCOL_ERROR_ZMTP_MALFORMED_COMMAND_ERROR, PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH,
-    PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND, PROTOCOL_ERROR_ZMTP_UNSPECIFIED, find_mechanism, handshake,
-    handshake_config, handshake_fail, handshake_put, handshake_refuse, metadata_size, take_identity,
-    take_socket_type,
+    MECHANISM_PLAIN, PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND, PROTOCOL_ERROR_ZMTP_UNSPECIFIED, handshake,
+    handshake_config, handshake_fail, handshake_put, handshake_refuse, handshake_wipe, mechanism_ops, metadata_size,
+    take_identity, take_socket_type,
 )
+from .null cimport null_mechanism
+from .plain cimport plain_mechanism
 from .zmtp cimport (
     COMMAND_ERROR, FRAME_COMMAND, FRAME_MORE, FRAME_RESERVED, TYPE_DGRAM, TYPE_PUB, TYPE_STREAM, TYPE_SUB,
     TYPE_XPUB, TYPE_XSUB, ZMTP_1_0, ZMTP_2_0, ZMTP_3_0, ZMTP_3_1, command, command_frame_size, frame_header,
     frame_header_v1, next_property, parse_command, parse_header, parse_header_v1, zmtp_property,
     put_be64, same_name, socket_type_name,
 )
-
-cdef extern from "<errno.h>" nogil:
-    int ENOTSUP
 
 cdef enum:
     SIGNATURE_SIZE = 10
@@ -58,6 +58,7 @@ cdef enum:
     MECHANISM_SIZE = 20
     AS_SERVER_AT = 32
     GREETING_SIZE = 64
+    SECURE_ROOM = 512           # more than any mechanism adds to the metadata in INITIATE or READY
 
 cdef enum handshake_phase:
     PHASE_SIGNATURE
@@ -128,6 +129,14 @@ cdef bint _extra_is_sound(const handshake_config* config) noexcept nogil:
             return False
 
 
+cdef const mechanism_ops* _mechanism(int number) noexcept nogil:
+    if number == MECHANISM_PLAIN:
+        return plain_mechanism()
+    if number == MECHANISM_CURVE:
+        return curve_mechanism()
+    return null_mechanism()
+
+
 cdef int handshake_init(handshake* h, const handshake_config* config) noexcept nogil:
     cdef int rc
     memset(h, 0, sizeof(handshake))
@@ -140,10 +149,9 @@ cdef int handshake_init(handshake* h, const handshake_config* config) noexcept n
             config.socket_type == TYPE_DGRAM or config.identity_len > 255 or config.max_size < -1 or \
             not MECHANISM_NULL <= config.mechanism <= MECHANISM_CURVE or not _extra_is_sound(config):
         return -EINVAL
-    h.ops = find_mechanism(config.mechanism)
-    if h.ops == NULL:
-        return -ENOTSUP
-    if command_frame_size(5, metadata_size(config)) > HANDSHAKE_FRAME_MAX:
+    h.ops = _mechanism(config.mechanism)
+    if command_frame_size(5, metadata_size(config)) + \
+            (0 if config.mechanism == MECHANISM_NULL else SECURE_ROOM) > HANDSHAKE_FRAME_MAX:
         return -EMSGSIZE
     if config.zap_wait or config.require_zap or config.mechanism != MECHANISM_NULL:
         h.config.allow_downgrade = False
@@ -159,6 +167,11 @@ cdef int handshake_init(handshake* h, const handshake_config* config) noexcept n
 
 
 cdef void handshake_trim(handshake* h) noexcept nogil:
+    # a password may have gone through either
+    if h.out != NULL:
+        handshake_wipe(h.out, h.out_cap)
+    if h.body != NULL:
+        handshake_wipe(h.body, h.body_cap)
     free(h.out)
     h.out = NULL
     h.out_head = h.out_tail = h.out_cap = 0
@@ -221,6 +234,8 @@ cdef int _on_frame(handshake* h, const uint8_t* body, size_t n) noexcept nogil:
 # Judge a frame by its header, before any of its body is taken.
 cdef int _on_header(handshake* h) noexcept nogil:
     cdef uint64_t limit = HANDSHAKE_FRAME_MAX if h.phase == PHASE_COMMANDS else 255
+    if h.phase == PHASE_COMMANDS and h.ops.largest != NULL:
+        limit = h.ops.largest(h)
     if h.config.max_size >= 0 and <uint64_t>h.config.max_size < limit:
         limit = <uint64_t>h.config.max_size
     if h.frame.size > limit:
@@ -240,9 +255,13 @@ cdef int _collect(handshake* h, const uint8_t* data, size_t n) noexcept nogil:
     cdef uint8_t* p
     if h.body_cap - h.body_len < n:
         cap = max(h.body_len + n, min(2 * h.body_cap, <size_t>h.frame.size))
-        p = <uint8_t*>realloc(h.body, cap)
+        p = <uint8_t*>malloc(cap)         # not realloc: see handshake_room
         if p == NULL:
             return handshake_fail(h, HS_FAIL_LOCAL, ENOMEM)
+        if h.body != NULL:
+            memcpy(p, h.body, h.body_len)
+            handshake_wipe(h.body, h.body_cap)
+            free(h.body)
         h.body = p
         h.body_cap = cap
     memcpy(h.body + h.body_len, data, n)
@@ -346,6 +365,9 @@ cdef int _on_greeting(handshake* h) noexcept nogil:
     memset(name, 0, MECHANISM_SIZE)
     memcpy(name, h.ops.name, strlen(h.ops.name))
     if memcmp(name, &h.greeting[MECHANISM_AT], MECHANISM_SIZE) != 0:
+        return handshake_fail(h, HS_FAIL_PROTOCOL, PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+    # Two servers would wait for each other.  Two clients need no rule: libzmq's servers, too, say that they are none.
+    if h.peer_as_server and h.config.as_server and h.config.mechanism != MECHANISM_NULL:
         return handshake_fail(h, HS_FAIL_PROTOCOL, PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
     h.phase = PHASE_COMMANDS
     return h.ops.start(h)

@@ -15,6 +15,7 @@ cdef enum:
     TICK_FIRST = 2000000      # ns
     TICK_MAX = 32000000
     TICKS_TO_SLEEP = 6        # ticks without a call, the application waiting, until DORMANT
+    TICKS_OUTSIDE = 24        # ticks without a call, watched from outside, until ARMED: about a second
     RETRY = 50000             # ns until the next try for a lock
     GLANCE_US = 1000          # between two looks of a sender
 
@@ -37,14 +38,24 @@ cdef void _tick_in(sock* s, int64_t ns) noexcept nogil:
         if ns > most:
             ns = most
     s.tick_ns = ns
-    timer_set(s.rx, &s.tick, reactor_now(s.rx) + ns)
+    if ns == TICK_MAX and s.outside:
+        # All of a loop's sockets at once: a hundred ticks at a hundred times would cost more than what they look after.
+        timer_set(s.rx, &s.tick, (reactor_now(s.rx) // TICK_MAX + 2) * TICK_MAX)
+        return
+    # Ticks of many sockets come together.
+    timer_set(s.rx, &s.tick, (reactor_now(s.rx) + ns + TICK_FIRST - 1) // TICK_FIRST * TICK_FIRST)
 
 
 cdef void _park(sock* s) noexcept nogil:
     s.lease = LEASE_PARKED
     s.touch_seen = s.touch
     s.idle_ticks = 0
-    _tick_in(s, TICK_FIRST)
+    if s.took_over or s.tick_first == 0:
+        s.tick_first = TICK_FIRST
+    elif s.tick_first < TICK_MAX:
+        s.tick_first *= 2         # it was given back before there was anything to do
+    s.took_over = False
+    _tick_in(s, TICK_MAX if s.outside and not s.leader else s.tick_first)
 
 
 cdef void _read_ready(sock* s) noexcept nogil:
@@ -80,6 +91,7 @@ cdef void lease_look(sock* s) noexcept nogil:
         if s.lease != LEASE_PARKED:
             _park(s)
         return
+    s.took_over = True
     _read_ready(s)
     _arm(s)
 
@@ -104,12 +116,17 @@ cdef void _on_tick(timer* t, int64_t now) noexcept nogil:
             s.touch_seen = s.touch
             s.idle_ticks = 0
             _tick_in(s, s.tick_ns * 2 if s.tick_ns * 2 < TICK_MAX else TICK_MAX)
-        elif s.leader or s.outside:
+        elif s.leader:
             s.idle_ticks += 1
             if s.idle_ticks >= TICKS_TO_SLEEP:
                 s.lease = LEASE_DORMANT
             else:
                 _tick_in(s, s.tick_ns * 2 if s.tick_ns * 2 < TICK_MAX else TICK_MAX)
+        elif s.outside and s.idle_ticks < TICKS_OUTSIDE:
+            # Asleep, and then there is nothing to read; or busy, and then it is read here.
+            s.idle_ticks += 1
+            _read_ready(s)
+            _tick_in(s, TICK_MAX)
         else:
             _read_ready(s)
             _arm(s)

@@ -8,7 +8,7 @@ from libc.string cimport memset, strncpy
 from .ctx cimport ctx, ctx_reactor_left, ctx_ref
 from .dialling cimport LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_run, endpoints_stop
 from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
-                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, ept, session, sock)
+                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_ZAP, ept, session, sock)
 from .errno_zmq cimport ETERM
 from .heartbeat cimport heartbeat_mind, heartbeat_slow
 from .joining cimport inproc_leave, inproc_leave_all
@@ -17,6 +17,7 @@ from .limits cimport DROP_CLOSED
 from .mechanism cimport HS_FAILED
 from .message cimport zmsg_release
 from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
+from .opening cimport openings_answered
 from .options cimport options_free, options_inherit, options_init
 from .patterns cimport pattern_of
 from .pipe cimport outq_clear
@@ -30,6 +31,7 @@ from .routing cimport PEER_STREAM, peer, routing_free, routing_init, routing_rem
 from .sessions cimport session_close, sessions_sweep
 from .traffic cimport (session_failed, sock_post, sock_ref, sock_unref, sock_wake, traffic_bury, traffic_flush_now,
                        traffic_inbox, traffic_settle, wakes, wakes_run)
+from .watchers cimport members_let_go
 
 cdef enum:
     FLUSH_TICK = 100000       # ns between two looks at what was left for later
@@ -50,6 +52,7 @@ cdef sock* sock_new(ctx* x, int type, int* error) noexcept nogil:
         error[0] = -ENOMEM
         return NULL
     zq_mutex_init(&s.lock)
+    zq_mutex_init(&s.watch_lock)
     s.refs = 2                # the caller's, and the engine's until it is destroyed
     s.generation = generation_word()[0]
     s.x = x
@@ -154,8 +157,10 @@ cdef void _service(task* t) noexcept nogil:
         endpoints_run(s)
     if todo & TODO_FAILED:
         _take_failed(s)
+    if todo & TODO_ZAP:
+        openings_answered(s)
     if not zq_trylock_spin(&s.lock):
-        zq_or32(&s.todo, todo & ~(TODO_ENDPOINTS | TODO_FAILED))
+        zq_or32(&s.todo, todo & ~(TODO_ENDPOINTS | TODO_FAILED | TODO_ZAP))
         reactor_retry(s.rx, &s.job, RETRY)
         sock_unref(s)
         return
@@ -276,6 +281,7 @@ cdef bint _quiet(zq_wakefd* w, uint32_t* raised) noexcept nogil:
 cdef void _close_descriptors(sock* s) noexcept nogil:
     """[lock] The struct may stay for long after this, as long as a closed Socket object is kept; descriptors should not."""
     if s.set_open:
+        members_let_go(s)
         s.set_open = False
         poller_close(&s.set)
     if s.wake_open and zq_load32(&s.waiters) == 0 and _quiet(&s.wake, &s.wake_raised):

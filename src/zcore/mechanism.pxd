@@ -1,9 +1,9 @@
-"""Security mechanisms of ZMTP 3.x: the seam they share, and NULL.
+"""Security mechanisms of ZMTP 3.x: the seam they share; `null`, `plain` and `curve` are the mechanisms.
 
 A mechanism is one `mechanism_ops`: functions the handshake calls, and for those that transform traffic a pair
 for the connection to call.  It sees commands, never frames, bytes in halves, or greetings; those are
 zcore.handshake's.  No I/O, no clock, no lock: whoever owns the `handshake` calls in, one thread at a time.
-Sources: RFC 37 (NULL and metadata), RFC 27 (authorisation).
+Sources: RFC 37 (metadata), RFC 27 (authorisation).
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -16,6 +16,10 @@ cdef enum:
     MECHANISM_NULL = 0
     MECHANISM_PLAIN = 1
     MECHANISM_CURVE = 2
+
+cdef enum:
+    CURVE_KEY = 32              # bytes of a key of CURVE
+    CREDENTIAL_MAX = 255        # bytes of a user name or password of PLAIN
 
 cdef enum:
     # Longest frame accepted before the handshake is over.  A READY with a few metadata properties takes some
@@ -62,12 +66,21 @@ cdef struct handshake_config:
     const uint8_t* extra        # property list to send after ours (X- names), already encoded
     size_t extra_len
     int mechanism               # MECHANISM_*
+    # PLAIN, client: at most CREDENTIAL_MAX bytes each.  CURVE: CURVE_KEY bytes each; the client needs all three,
+    # the server its secret key.  Copied by handshake_init; the caller wipes its own copy.
+    const uint8_t* username
+    size_t username_len
+    const uint8_t* password
+    size_t password_len
+    const uint8_t* public_key   # ours
+    const uint8_t* secret_key   # ours
+    const uint8_t* server_key   # the server's public key
     bint as_server              # which side of PLAIN and CURVE we are; NULL has none
     bint listening              # the peer connected to us; decides who is authorised first (see mechanism.pyx)
     int64_t max_size            # MAXMSGSIZE in bytes, -1 none; judged on every frame header
     bint allow_downgrade        # talk ZMTP 1.0 and 2.0 to peers which know no better
     bint require_zap            # an authoriser decides who may come in: refuse peers older than 3.0
-    bint zap_wait               # stop in HS_WAIT_AUTHORISATION; implies require_zap
+    bint zap_wait               # stop in HS_WAIT_AUTHORISATION; implies require_zap.  A PLAIN server always does
     bint require_type           # refuse a peer which does not say its socket type
 
 # Things a peer did which no rule forbids us to live with.  Counts for this connection's handshake.
@@ -100,6 +113,11 @@ cdef struct handshake:
     uint8_t[64] greeting        # the peer's, as far as received; mechanism name at 12, padded to 20 bytes
     size_t greeting_len
     handshake_oddities odd
+    # what the peer has shown, for the authoriser: PLAIN a name and a password, CURVE a public key.  Borrowed
+    # from the mechanism, valid in HS_WAIT_AUTHORISATION
+    int ncredentials
+    const uint8_t* credentials[2]
+    size_t credential_len[2]
     # -- bytes to write: out[out_head:out_tail], owned
     uint8_t* out
     size_t out_head
@@ -131,21 +149,43 @@ cdef struct mechanism_ops:
     int (*process)(handshake* h, const command* c) noexcept nogil
     # The authoriser said yes.
     int (*authorised)(handshake* h) noexcept nogil
+    # Longest frame that may come in this step, at most HANDSHAKE_FRAME_MAX, which NULL stands for.
+    size_t (*largest)(const handshake* h) noexcept nogil
     # Wipe and free `h.private`; may be NULL.
     void (*finish)(handshake* h) noexcept nogil
+    bint misspelt_error         # ERROR goes out as libzmq's PLAIN spells it
     # Bytes `encode` adds to a frame's body; 0 without `encode`.
     size_t overhead
-    # After HS_READY.  NULL pointers: frames pass as they stand.
+    # After HS_READY.  NULL pointers: frames pass as they stand.  The two may be called at the same time by two threads.
     # Write the complete outer frame of one frame to `dst`, which has room for FRAME_HEADER_MAX + overhead + n.
     # Returns its length or a negative errno.
     ssize_t (*encode)(void* private, uint8_t flags, const uint8_t* body, size_t n, uint8_t* dst) noexcept nogil
-    # Open the body of an outer frame in place; the result lies inside it.  0 or -EPROTO.
-    int (*decode)(void* private, uint8_t* body, size_t n,
-                  uint8_t* flags, uint8_t** payload, size_t* payload_len) noexcept nogil
+    # Open the body of an outer frame into `dst`: n - overhead bytes of payload, and the byte before them, dst[-1], is
+    # overwritten.  `dst` may lie inside `body` or before it.  0 with the frame's flags, or -EPROTO with the
+    # PROTOCOL_ERROR_* in `code`.
+    int (*decode)(void* private, const uint8_t* body, size_t n, uint8_t* dst, uint8_t* flags, int* code) noexcept nogil
 
 
-# The row of a mechanism, or NULL for one this build does not have.
-cdef const mechanism_ops* find_mechanism(int mechanism) noexcept nogil
+# ---- tables of states ----
+
+cdef enum handshake_event:
+    # beside the COMMAND_* of the peer's commands, which are below
+    EVENT_CLIENT = 100          # the greetings match, and we are the client
+    EVENT_SERVER = 101          # the greetings match, and we are the server
+    EVENT_ALLOWED = 102         # the authoriser said yes
+
+# One move: in `step`, when `event` comes, `take` reads what came and `say` queues our answer (either may be NULL); then
+# the handshake stands in `next`, in `state`.  Commands that no row names are the peer's protocol error.
+cdef struct handshake_move:
+    int step
+    int event
+    int (*take)(handshake* h, const command* c) noexcept nogil
+    int (*say)(handshake* h) noexcept nogil
+    int state                   # HS_*
+    int next
+
+# Make the move that `rows` has for this event.  HS_WAIT_AUTHORISATION is passed through where nobody is asked.
+cdef int handshake_step(handshake* h, const handshake_move* rows, int count, int event, const command* c) noexcept nogil
 
 # -- helpers for mechanisms and for zcore.handshake
 
@@ -158,6 +198,8 @@ cdef int handshake_put(handshake* h, const uint8_t* data, size_t n) noexcept nog
 cdef int handshake_fail(handshake* h, int failure, int code) noexcept nogil
 # Queue an ERROR for the peer, then end in HS_FAILED.
 cdef int handshake_refuse(handshake* h, int failure, int code, const char* reason) noexcept nogil
+# Clear memory so that the compiler cannot leave it out.
+cdef void handshake_wipe(void* p, size_t n) noexcept nogil
 # Our property list: Socket-Type, Identity where the type has one, the configured extra.
 cdef size_t metadata_size(const handshake_config* config) noexcept nogil
 cdef size_t put_metadata(uint8_t* dst, const handshake_config* config) noexcept nogil

@@ -7,6 +7,7 @@ from .platform cimport sigset_t
 
 
 cdef void sock_settle(sock* s) noexcept             # [lock; let go of] act on what the call did, wake whom it concerns
+cdef void sock_read_apart(sock* s) noexcept         # [lock; let go of meanwhile] read what takes longer than the GIL is to be held
 cdef struct patience:                               # one call's waiting
     int64_t deadline                                # ns, -1 none
     bint again                                      # not the first wait

@@ -3,11 +3,12 @@
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport int64_t, uint32_t
 
-from .border cimport check_signals_masked, fail, on_main_thread, restore_signals
+from .border cimport check_signals_masked, fail, lock_py, on_main_thread, restore_signals
+from .connection cimport READ_BUDGET
 from .engine cimport sock
-from .platform cimport zq_load32, zq_now_ns, zq_unlock
+from .platform cimport zq_load32, zq_lock, zq_now_ns, zq_unlock
 from .traffic cimport sock_wake, traffic_heavy, traffic_resume, traffic_settle, wakes, wakes_run
-from .waiting cimport wait_one, wait_spin
+from .waiting cimport wait_one, wait_progress, wait_spin
 
 cdef enum:
     FIRST_SLEEP = 10000000    # ns
@@ -51,6 +52,17 @@ cdef void sock_settle(sock* s) noexcept:
     s.wake_round = turn
     with nogil:
         wakes_run(&w)
+
+
+cdef void sock_read_apart(sock* s) noexcept:
+    """[lock; let go of meanwhile] Read what takes longer than the GIL is to be held."""
+    s.heavy_left = False
+    zq_unlock(&s.lock)
+    with nogil:
+        zq_lock(&s.lock)
+        wait_progress(s, READ_BUDGET, NULL)
+        zq_unlock(&s.lock)
+    lock_py(&s.lock)
 
 
 cdef int patience_begin(patience* w) except -1:

@@ -224,6 +224,8 @@ cdef int _send_identity(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
 cdef int _send_number(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
     cdef peer* p = routing_by_serial(r, parts[0].routing_id)
     cdef int rc
+    if n > 1 and (p == NULL or not p.multipart):
+        return -EINVAL
     if p == NULL or p.gone:
         return -EHOSTUNREACH
     if not peer_room(p):
@@ -247,7 +249,7 @@ cdef int _send_only(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
 cdef int route_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil:
     cdef const pattern* row = &_rows[r.type]
     cdef peer* who
-    if row.traits & SINGLE_PART and n > 1:
+    if row.traits & SINGLE_PART and n > 1 and row.send != SEND_NUMBER:
         return -EINVAL
     if row.send == SEND_BALANCE:
         if row.wrap == WRAP_REQ:
@@ -421,7 +423,7 @@ cdef int route_peek(routing* r, part* out) noexcept nogil:
             _no_input(r, p)
             continue
         if row.wrap == WRAP_NONE or row.wrap == WRAP_NUMBER:
-            if row.traits & SINGLE_PART and out.flags & MSG_MORE:
+            if row.traits & SINGLE_PART and out.flags & MSG_MORE and not p.multipart:
                 r.more_refused += 1
                 peer_skip(r, p)
                 continue

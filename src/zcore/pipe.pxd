@@ -164,6 +164,13 @@ cdef void inq_land(inq* i, void* obj, block* b) noexcept nogil
 # [reader] receive it into that: a bytes object of big_size bytes, whose reference is the queue's now, or a block
 cdef block* inq_spare(inq* i, size_t cap) noexcept nogil      # a block that has served, of cap bytes or more, or a new one; NULL
 cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) noexcept nogil  # [reader] a frame decoded elsewhere
+cdef int inq_begin_big(inq* i, uint8_t flags, size_t size, const uint8_t* have, size_t n) noexcept nogil
+# [reader] a frame too large for the buffer is under way: its first n bytes; inq_space says where the others go.
+cdef uint8_t* inq_place(inq* i, size_t n, block** b) noexcept nogil
+# [reader] where the n bytes of a frame's body may be written; the byte before them is there, too. b: their block, or NULL
+# within the buffer. NULL: no room (b stays NULL), or no memory. Then one of:
+cdef int inq_placed(inq* i, uint8_t flags, size_t n, block* b) noexcept nogil   # it is a frame: 0, -EPROTO (b is let go of)
+cdef void inq_unplaced(inq* i, block* b) noexcept nogil                          # it is none
 cdef bint inq_next_command(inq* i, part* p) noexcept nogil    # under the lock, by the reader: each command once, in order
 cdef int inq_publish(inq* i) noexcept nogil                   # under the lock, by the reader: messages become poppable; policy applied
 cdef bint inq_peek(inq* i, part* p) noexcept nogil            # the frame at the head; False when there is none

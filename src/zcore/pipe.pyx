@@ -20,7 +20,7 @@ from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_COMMAND, MSG_MORE, blo
 from .platform cimport zq_load32, zq_xchgp
 from .ring cimport (LEN_CONTROL, LEN_SHIFT, lenring_at, lenring_count, lenring_free, lenring_front, lenring_pop,
                     lenring_push)
-from .zmtp cimport FRAME_HEADER_MAX, FRAME_LONG, frame_head, frame_header, get_be64, parse_header, put_be64
+from .zmtp cimport FRAME_HEADER_MAX, FRAME_LONG, frame_head, frame_header, frame_header_size, get_be64, parse_header, put_be64
 
 cdef enum:
     KEYS_MAX = 16384      # messages that are looked through for equal keys at once
@@ -498,36 +498,61 @@ cdef int inq_got(inq* i, size_t n) noexcept nogil:
     return 0
 
 
+cdef int inq_begin_big(inq* i, uint8_t flags, size_t size, const uint8_t* have, size_t n) noexcept nogil:
+    cdef size_t cap = BIG_FIRST if n * 2 < BIG_FIRST else n * 2
+    cdef block* b = inq_spare(i, cap if cap < size else size)
+    if b == NULL:
+        return -ENOMEM
+    memcpy(block_data(b), have, n)
+    i.big = b
+    i.big_lies = False
+    i.big_size = size
+    i.big_got = n
+    i.big_flags = flags
+    return 0
+
+
+cdef uint8_t* inq_place(inq* i, size_t n, block** b) noexcept nogil:
+    b[0] = NULL
+    if n < BIG_FRAME:
+        return NULL if i.b.cap - i.b.tail < n + 9 else i.b.data + i.b.tail + frame_header_size(n)
+    if i.b.cap - i.b.tail < REF_RECORD:
+        return NULL
+    b[0] = inq_spare(i, n)
+    return NULL if b[0] == NULL else block_data(b[0])
+
+
+cdef int inq_placed(inq* i, uint8_t flags, size_t n, block* b) noexcept nogil:
+    if flags & MSG_COMMAND and (flags & MSG_MORE or b != NULL):
+        inq_unplaced(i, b)
+        return -EPROTO
+    if b != NULL:
+        _put_ref(i, flags, n, b)
+        return 0
+    i.b.tail += frame_header(i.b.data + i.b.tail, flags, n) + n
+    i.b.walk = i.b.tail
+    _frame_done(i, flags, i.b.walk)
+    return 0
+
+
+cdef void inq_unplaced(inq* i, block* b) noexcept nogil:
+    if b != NULL:
+        block_unref(b)
+
+
 cdef int inq_append_frame(inq* i, uint8_t flags, const uint8_t* data, size_t n) noexcept nogil:
-    """For traffic that does not arrive as version 2 frames (ZMTP 1.0, raw streams, decrypted frames)."""
-    cdef uint8_t* p
-    cdef size_t cap
+    """For traffic that does not arrive as version 2 frames (ZMTP 1.0, what the engine itself has to say)."""
     cdef block* b
+    cdef uint8_t* p
     if i.big_size or i.b.walk != i.b.tail:
         return -EAGAIN        # within a frame
     if i.max_size >= 0 and n > <size_t>i.max_size:
         return -EMSGSIZE
-    if n >= BIG_FRAME:
-        if flags & MSG_COMMAND:
-            return -EPROTO
-        b = block_new(n)
-        if b == NULL:
-            return -ENOMEM
-        memcpy(block_data(b), data, n)
-        if i.b.cap - i.b.tail < REF_RECORD:
-            block_unref(b)
-            return -EAGAIN
-        _put_ref(i, flags, n, b)
-        return 0
-    if i.b.cap - i.b.tail < n + 9:
-        return -EAGAIN
-    p = i.b.data + i.b.tail
-    cap = frame_header(p, flags, n)
-    memcpy(p + cap, data, n)
-    i.b.tail += cap + n
-    i.b.walk = i.b.tail
-    _frame_done(i, flags, i.b.walk)
-    return 0
+    p = inq_place(i, n, &b)
+    if p == NULL:
+        return -EAGAIN if n < BIG_FRAME else -ENOMEM
+    memcpy(p, data, n)
+    return inq_placed(i, flags, n, b)
 
 
 cdef inline size_t _frame_at(inq* i, size_t at, part* p) noexcept nogil:

@@ -178,7 +178,7 @@ cdef int _pump(flow* f) noexcept nogil:
                 return -1
             rc = _take(f.source, &f.cargo, &f.bytes)
             if rc == 0 and not read:
-                wait_progress(f.source, READ_BUDGET)
+                wait_progress(f.source, READ_BUDGET, NULL)
                 read = True
                 rc = _take(f.source, &f.cargo, &f.bytes)
             _leave(f.source, &w)
@@ -275,7 +275,7 @@ cdef class Proxy:
             if rc == 0:
                 rc = _take(self.control, &c, &nbytes)
                 if rc == 0:
-                    wait_progress(self.control, READ_BUDGET)
+                    wait_progress(self.control, READ_BUDGET, NULL)
                     rc = _take(self.control, &c, &nbytes)
                 _leave(self.control, &w)
         if rc <= 0:

@@ -3,20 +3,16 @@
 from .connection cimport READ_BUDGET
 from .engine cimport session, sock
 from .platform cimport zq_lock, zq_unlock
-from .poller cimport POLLER_DEFAULT, poller_add, poller_open
+from .poller cimport poller_add
 from .reactor cimport POLL_IN, POLL_ONESHOT, POLL_OUT, handle_set
 from .traffic cimport sock_wake, sock_wants_wake, traffic_read, traffic_settle, wakes, wakes_run
+from .watchers cimport sock_open_set
 
 
 cdef int session_into_set(sock* s, session* n) noexcept nogil:
-    cdef int rc
-    if not s.set_open:
-        rc = poller_open(&s.set, POLLER_DEFAULT)
-        if rc < 0:
-            return rc
-        s.set_open = True
-        if s.set.fd < 0:
-            s.reader_is_reactor = True     # poll(2): nobody can wait for the set but us
+    cdef int rc = sock_open_set(s)
+    if rc < 0:
+        return rc
     rc = 0 if s.set.fd < 0 else poller_add(&s.set, n.c.fd, POLL_IN, n)
     if rc == 0:
         n.in_set = True

@@ -41,6 +41,10 @@ cdef struct peer:
     bint in_ready         # in the fair queue
     bint dirty            # in routing.dirty
     bint said_hello       # it has been connected before
+    bint multipart        # it speaks ZAP: messages of several parts even with a type that knows single ones only
+    void* asks            # the handshake (a session) that has asked an authoriser through it; then it is in no list
+    bint answered         # in sock.answered
+    peer* answer_next
     bint queued_first     # XSUB: its queue begins with the subscriptions, as they were when it was made
     uint8_t* identity     # in identity_buf
     uint32_t identity_len

@@ -1,57 +1,44 @@
-"""Handshakes, attachment, heartbeats; see sessions.pxd."""
+"""Attachment, closing; see sessions.pxd."""
 
-from libc.errno cimport EAGAIN, ECONNABORTED, ECONNRESET, EEXIST, EINTR, ENOMEM, ETIMEDOUT, errno
+from libc.errno cimport ECONNABORTED, EEXIST, EMSGSIZE, ENOMEM, EPROTO
 from libc.stdint cimport int64_t, uint32_t, uint8_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset, strlen, strncpy
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, strlen
 
 from .buffer cimport READ_ROOM
-from .connection cimport WIRE_RAW, conn_free, conn_init, conn_pending, conn_start_traffic
+from .connection cimport WIRE_RAW, conn_free, conn_pending, conn_start_traffic
 from .descriptors cimport fd_close
-from .endpoint cimport TRANSPORT_TCP
-from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, ept, session, sock
-from .handshake cimport handshake_init, handshake_input, handshake_output, handshake_sent, handshake_trim
-from .heartbeat cimport heartbeat_init, heartbeat_start, heartbeat_stop
+from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, session, sock
+from .handshake cimport handshake_trim
+from .heartbeat cimport heartbeat_start, heartbeat_stop
 from .lease cimport lease_start
 from .limits cimport DROP_PEER_GONE
-from .mechanism cimport HS_FAILED, HS_FAIL_AUTH, HS_FAIL_PROTOCOL, HS_READY, handshake_config
 from .message cimport meta_new, meta_unref
-from .monitor cimport (EVENT_ACCEPTED, EVENT_CONNECTED, EVENT_DISCONNECTED, EVENT_HANDSHAKE_FAILED_AUTH,
-                       EVENT_HANDSHAKE_FAILED_NO_DETAIL, EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED,
+from .monitor cimport (EVENT_DISCONNECTED, EVENT_HANDSHAKE_FAILED_PROTOCOL, EVENT_HANDSHAKE_SUCCEEDED,
                        monitor_emit)
-from .patterns cimport EAGER, ONE_PEER, RAW, WRAP_IDENTITY, WRAP_NUMBER
+from .patterns cimport EAGER, ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
 from .peers cimport peer_farewell, peer_gone, peer_greet, peer_inject, peer_leave, peer_make
 from .pipe cimport inq_reset, inq_room, outq_drop_control, outq_flows, outq_rewind
-from .platform cimport zq_lock, zq_now_ns, zq_unlock
+from .platform cimport zq_lock, zq_unlock
 from .poller cimport poller_del
 from .pubsub cimport fanout_subscription
 from .readiness cimport session_into_set, session_read_here, session_watch, session_watch_both
-from .reactor cimport (POLL_ERR, POLL_HUP, POLL_IN, POLL_OUT, handle, handle_init, handle_remove,
-                       handle_set, timer, timer_cancel, timer_init, timer_set)
+from .reactor cimport POLL_IN, POLL_OUT, handle_remove, handle_set, timer_cancel, timer_set
 from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty, routing_find, routing_name,
                        routing_name_generated, routing_remove, routing_unname, routing_writable)
-from .stream cimport peer_facts
-from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit,
-                       traffic_settle, traffic_unlist, traffic_write, wakes, wakes_run)
-from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, announces_identity,
-                    property_size, put_property)
+from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_settle,
+                       traffic_unlist, traffic_write, wakes, wakes_run)
+from .zap cimport zap_forget
+from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, next_property,
+                    property_size, put_property, same_name, zmtp_property)
 
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void* buf, size_t n, int flags)
-    ssize_t send(int fd, const void* buf, size_t n, int flags)
     int shutdown(int fd, int how)
     int MSG_DONTWAIT, SHUT_WR
 
-cdef extern from *:
-    """
-    #ifndef MSG_NOSIGNAL
-    #define MSG_NOSIGNAL 0
-    #endif
-    """
-    int MSG_NOSIGNAL
 
-
-# --- opening ---------------------------------------------------------------------------------------------
+# --- without a peer ----------------------------------------------------------------------------------------
 
 cdef void _release(session* n) noexcept nogil:
     """Its memory and its descriptor. Not in any list any more."""
@@ -65,12 +52,28 @@ cdef void _release(session* n) noexcept nogil:
     fd_close(n.c.fd)
     conn_free(&n.c)
     free(n.early)
+    free(n.said)
     free(n.self_meta)
     free(n)
 
 
-cdef void _discard(session* n) noexcept nogil:
-    """End one that was never attached; the reactor's thread, no lock held."""
+cdef void session_known(session* n) noexcept nogil:
+    cdef sock* s = n.s
+    if not n.stranger:
+        return
+    n.stranger = False
+    s.nstrangers -= 1
+    if n.stranger_prev != NULL:
+        n.stranger_prev.stranger_next = n.stranger_next
+    else:
+        s.strangers = n.stranger_next
+    if n.stranger_next != NULL:
+        n.stranger_next.stranger_prev = n.stranger_prev
+    else:
+        s.strangers_last = n.stranger_prev
+
+
+cdef void session_discard(session* n) noexcept nogil:
     cdef sock* s = n.s
     handle_remove(s.rx, &n.h)
     timer_cancel(s.rx, &n.limit)
@@ -84,100 +87,8 @@ cdef void _discard(session* n) noexcept nogil:
     sock_post(s, TODO_FAILED)
 
 
-cdef void _failed_event(session* n) noexcept nogil:
-    if n.c.hs.failure == HS_FAIL_PROTOCOL:
-        monitor_emit(n.s, EVENT_HANDSHAKE_FAILED_PROTOCOL, n.c.hs.code, n.name)
-    elif n.c.hs.failure == HS_FAIL_AUTH:
-        monitor_emit(n.s, EVENT_HANDSHAKE_FAILED_AUTH, n.c.hs.code, n.name)
-    else:
-        monitor_emit(n.s, EVENT_HANDSHAKE_FAILED_NO_DETAIL, n.c.hs.code, n.name)
-
-
-cdef int _write_out(session* n) noexcept nogil:
-    """Bytes of the handshake: 1 all written, 0 the kernel is full, negative errno."""
-    cdef const uint8_t* data
-    cdef size_t size = handshake_output(&n.c.hs, &data)
-    cdef ssize_t k
-    while size:
-        k = send(n.c.fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
-        if k < 0:
-            if errno == EINTR:
-                continue
-            if errno == EAGAIN:
-                return 0
-            return -errno
-        handshake_sent(&n.c.hs, <size_t>k)
-        size = handshake_output(&n.c.hs, &data)
-    return 1
-
-
-cdef int _keep_early(session* n, const uint8_t* data, size_t size) noexcept nogil:
-    n.early = <uint8_t*>malloc(size)
-    if n.early == NULL:
-        return -ENOMEM
-    memcpy(n.early, data, size)
-    n.early_len = size
-    return 0
-
-
-cdef void _hs_step(session* n, int revents) noexcept nogil:
-    cdef uint8_t[8192] buf
-    cdef ssize_t got = 1
-    cdef ssize_t used
-    cdef int rc
-    cdef bint end = False
-    while revents & (POLL_IN | POLL_ERR | POLL_HUP) and n.c.hs.state != HS_READY and n.c.hs.state != HS_FAILED:
-        got = recv(n.c.fd, buf, sizeof(buf), MSG_DONTWAIT)
-        if got < 0 and errno == EINTR:
-            continue
-        if got < 0 and (errno == EAGAIN):
-            break
-        if got <= 0:
-            n.c.error = -errno if got < 0 else -ECONNRESET
-            end = True
-            break
-        used = handshake_input(&n.c.hs, buf, <size_t>got)
-        if used >= 0 and used < got and _keep_early(n, buf + used, <size_t>(got - used)) < 0:
-            end = True
-            break
-        if n.early_len:
-            break
-    rc = _write_out(n)
-    if n.c.hs.state == HS_FAILED:
-        _failed_event(n)
-        n.c.error = -ECONNABORTED
-        _discard(n)
-        return
-    if end or rc < 0:
-        if rc < 0 and not n.c.error:
-            n.c.error = rc
-        monitor_emit(n.s, EVENT_HANDSHAKE_FAILED_NO_DETAIL, -n.c.error, n.name)
-        _discard(n)
-        return
-    if n.c.hs.state == HS_READY and rc == 1:
-        _attach(n)
-        return
-    handle_set(n.s.rx, &n.h, POLL_IN if rc == 1 else (POLL_IN | POLL_OUT if n.c.hs.state != HS_READY else POLL_OUT))
-
-
-cdef void _on_handle(handle* h, int revents) noexcept nogil:
-    cdef session* n = <session*>h.owner
+cdef void session_ready(session* n, int revents) noexcept nogil:
     cdef sock* s = n.s
-    cdef uint8_t[4096] scrap
-    cdef ssize_t got
-    if n.c.closing:
-        handle_set(s.rx, h, 0)
-        return
-    if n.ignored:
-        # A duplicate identity: connected, and heard by nobody (RFC 28); only its end matters.
-        got = recv(n.c.fd, scrap, sizeof(scrap), MSG_DONTWAIT)
-        if got == 0 or (got < 0 and errno != EAGAIN and errno != EINTR):
-            n.c.error = -ECONNRESET
-            _discard(n)
-        return
-    if not n.active:
-        _hs_step(n, revents)
-        return
     if s.set.fd < 0 and n.in_set and revents & ~POLL_OUT:
         session_read_here(n)
     if n.c.blocked and (s.set.fd >= 0 or revents & POLL_OUT):
@@ -205,98 +116,27 @@ cdef void _drain(session* n) noexcept nogil:
         session_watch(n)
 
 
-cdef void _on_limit(timer* t, int64_t now) noexcept nogil:
-    cdef session* n = <session*>t.owner
-    if n.active:
-        zq_lock(&n.s.lock)
-        session_failed(n.s, n, -ETIMEDOUT)     # LINGER is over
-        zq_unlock(&n.s.lock)
-        return
-    n.c.error = -ETIMEDOUT
-    monitor_emit(n.s, EVENT_HANDSHAKE_FAILED_NO_DETAIL, ETIMEDOUT, n.name)
-    _discard(n)
-
-
-cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint accepted) noexcept nogil:
-    cdef session* n = <session*>calloc(1, sizeof(session))
-    cdef handshake_config cfg
-    cdef int rc = 0
-    cdef int64_t limit
-    if n == NULL:
-        fd_close(fd)
-        return -ENOMEM
-    conn_init(&n.c, fd)
-    n.s = s
-    n.e = e
-    n.accepted = accepted
-    n.is_loopback = facts.is_loopback and e.where.transport == TRANSPORT_TCP
-    strncpy(n.peer_address, facts.address, sizeof(n.peer_address) - 1)
-    if e.name != NULL:
-        strncpy(n.name, e.name, sizeof(n.name) - 1)
-    handle_init(&n.h, fd, _on_handle, n)
-    timer_init(&n.limit, _on_limit, n)
-    heartbeat_init(n)
-    memset(&cfg, 0, sizeof(cfg))
-    zq_lock(&s.lock)
-    cfg.socket_type = s.type
-    if announces_identity(s.type) and s.opt.routing_id.size:
-        memcpy(n.self_id, s.opt.routing_id.data, s.opt.routing_id.size)
-        cfg.identity = n.self_id
-        cfg.identity_len = s.opt.routing_id.size
-    if s.opt.metadata.size:
-        n.self_meta = <uint8_t*>malloc(s.opt.metadata.size)
-        if n.self_meta != NULL:
-            memcpy(n.self_meta, s.opt.metadata.data, s.opt.metadata.size)
-            cfg.extra = n.self_meta
-            cfg.extra_len = s.opt.metadata.size
-    cfg.mechanism = s.opt.mechanism
-    cfg.listening = accepted
-    cfg.max_size = s.opt.maxmsgsize
-    cfg.allow_downgrade = True
-    limit = s.opt.handshake_ivl
-    n.next = s.sessions
-    if s.sessions != NULL:
-        s.sessions.prev = n
-    s.sessions = n
-    if not accepted:
-        e.live = n
-    zq_unlock(&s.lock)
-    monitor_emit(s, EVENT_ACCEPTED if accepted else EVENT_CONNECTED, fd, n.name)
-    if s.row.traits & RAW or s.opt.router_raw:
-        n.c.wire = WIRE_RAW
-        _attach(n)
-        return 0
-    rc = handshake_init(&n.c.hs, &cfg)
-    if rc < 0:
-        n.c.error = rc
-        monitor_emit(s, EVENT_HANDSHAKE_FAILED_NO_DETAIL, -rc, n.name)
-        _discard(n)
-        return 0
-    n.c.hs_live = True
-    if limit > 0:
-        timer_set(s.rx, &n.limit, zq_now_ns() + limit * 1000000)
-    rc = handle_set(s.rx, &n.h, POLL_IN)
-    if rc < 0:
-        n.c.error = rc
-        _discard(n)
-        return 0
-    _hs_step(n, 0)
-    return 0
-
-
 # --- attachment ------------------------------------------------------------------------------------------
 
 cdef int _collect_facts(session* n) noexcept nogil:
+    """What messages tell of their connection.  The first of a name counts: ours, the authoriser's, then the peer's."""
     cdef size_t address = strlen(n.peer_address)
-    cdef size_t size = n.c.hs.properties_len + property_size(12, address)
-    cdef uint8_t* all = <uint8_t*>malloc(size)
+    cdef const uint8_t* from_ = n.c.hs.properties
+    cdef const uint8_t* end = from_ + n.c.hs.properties_len
+    cdef uint8_t* all = <uint8_t*>malloc(n.c.hs.properties_len + n.said_len + property_size(12, address))
+    cdef zmtp_property found
     cdef size_t at
     if all == NULL:
         return -ENOMEM
     at = put_property(all, b"Peer-Address", 12, <const uint8_t*>n.peer_address, address)
-    if n.c.hs.properties_len:
-        memcpy(all + at, n.c.hs.properties, n.c.hs.properties_len)
-    n.c.facts = meta_new(all, size)
+    if n.said_len:
+        memcpy(all + at, n.said, n.said_len)
+        at += n.said_len
+    while next_property(&from_, end, &found) > 0:
+        # Who a peer is says the authoriser, or nobody.
+        if not same_name(found.name, found.name_len, b"User-Id", 7):
+            at += put_property(all + at, <const char*>found.name, found.name_len, found.value, found.value_len)
+    n.c.facts = meta_new(all, at)
     free(all)
     if n.c.facts == NULL:
         return -ENOMEM
@@ -423,15 +263,17 @@ cdef void _unmake(sock* s, peer* p) noexcept nogil:
     peer_free(p)
 
 
-cdef void _attach(session* n) noexcept nogil:
+cdef void session_attach(session* n) noexcept nogil:
     cdef sock* s = n.s
     cdef wakes w
     cdef int rc
     w.n = 0
     timer_cancel(s.rx, &n.limit)
     zq_lock(&s.lock)
+    session_known(n)
     rc = _attach_locked(n)
     if rc == 0:
+        s.hs_succeeded += n.c.wire != WIRE_RAW
         handle_set(s.rx, &n.h, POLL_IN if s.set.fd < 0 and n.in_set else 0)
         free(n.early)
         n.early = NULL
@@ -446,7 +288,7 @@ cdef void _attach(session* n) noexcept nogil:
             sock_wake(s)
         zq_unlock(&s.lock)
         wakes_run(&w)
-        if n.c.hs_live and n.c.hs.ops != NULL and n.c.hs.ops.encode == NULL:
+        if n.c.hs_live:
             handshake_trim(&n.c.hs)
         heartbeat_start(n)
         return
@@ -456,7 +298,7 @@ cdef void _attach(session* n) noexcept nogil:
         handle_set(s.rx, &n.h, POLL_IN)
         return
     n.c.error = rc
-    _discard(n)
+    session_discard(n)
 
 
 cdef void session_leave(session* n, int64_t due) noexcept nogil:
@@ -472,7 +314,7 @@ cdef void session_leave(session* n, int64_t due) noexcept nogil:
 
 cdef void sessions_sweep(sock* s) noexcept nogil:
     cdef session* n
-    if s.leader or s.outside:
+    if s.leader:
         return
     while s.graves != NULL:
         n = s.graves
@@ -486,9 +328,11 @@ cdef bint session_close(session* n) noexcept nogil:
     cdef session** at
     cdef wakes w
     cdef bint was_active
+    cdef int fault = 0
     cdef int fd = n.c.fd
     cdef char[400] name
     w.n = 0
+    zap_forget(n)
     zq_lock(&s.lock)
     if n.c.in_busy or n.c.out_busy:
         zq_unlock(&s.lock)
@@ -497,6 +341,7 @@ cdef bint session_close(session* n) noexcept nogil:
     handle_remove(s.rx, &n.h)
     timer_cancel(s.rx, &n.limit)
     heartbeat_stop(n)
+    session_known(n)
     if n.in_set:
         poller_del(&s.set, fd)
         n.in_set = False
@@ -520,6 +365,9 @@ cdef bint session_close(session* n) noexcept nogil:
     if n.next != NULL:
         n.next.prev = n.prev
     was_active = n.active
+    fault = n.c.fault
+    if was_active and (fault or n.c.error == -EPROTO or n.c.error == -EMSGSIZE):
+        s.violations += 1
     p = n.p
     if was_active:
         n.active = False
@@ -550,6 +398,8 @@ cdef bint session_close(session* n) noexcept nogil:
         sock_wake(s)
     zq_unlock(&s.lock)
     wakes_run(&w)
+    if fault:
+        monitor_emit(s, EVENT_HANDSHAKE_FAILED_PROTOCOL, fault, name)
     if was_active:
         monitor_emit(s, EVENT_DISCONNECTED, fd, name)
     return True

@@ -12,13 +12,14 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 from .border cimport fail, lock_py, refuse
+from .connection cimport GIL_BUDGET
 from .engine cimport sock
 from .errno_zmq cimport EFSM, ENOTSUP
 from .frame cimport Frame, Hold, frame_of_block, frame_of_object, frame_to_zmsg, hold_buffer, hold_tracker
 from .landing cimport land_large
 from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, block_data, block_new, meta, release_drain, release_pending, zmsg,
                        zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
-from .patience cimport patience, patience_begin, patience_end, patience_init, sock_settle, sock_wait
+from .patience cimport patience, patience_begin, patience_end, patience_init, sock_read_apart, sock_settle, sock_wait
 from .lease cimport lease_glance
 from .patterns cimport EAGER, SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
 from .pipe cimport part
@@ -42,7 +43,6 @@ cdef extern from "Python.h":
 cdef enum:
     DONTWAIT = 1
     SNDMORE = 2
-    READ_WITH_GIL = 65536     # bytes one receiving call reads before it would rather let go of the GIL
     COPY_WITH_GIL = 262144    # bytes that are copied with the GIL held
     OWNER_CHECK = 50000000    # ns between two looks whether the thread that sent the first parts of a message still lives
     BATCH = 256               # messages of one send_many or recv_many under one lock
@@ -552,7 +552,9 @@ cdef class Socket(SocketBase):
             # Read what is there: it does not block, so the GIL stays.
             if s.large != NULL:
                 land_large(s)
-            wait_progress(s, READ_WITH_GIL)
+            wait_progress(s, GIL_BUDGET, self.me)
+            if s.heavy_left:
+                sock_read_apart(s)
             rc = route_peek(&s.r, p)
             if rc == 0 and s.large != NULL:
                 land_large(s)     # its beginning has just come

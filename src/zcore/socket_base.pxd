@@ -1,11 +1,13 @@
 """The handle of a Python program on the engine's `sock`."""
 
 from .context cimport Context
-from .engine cimport sock
+from .engine cimport member, sock
+from .platform cimport sigset_t
 
 
 cdef class SocketBase:
     cdef sock* s
+    cdef member* me                                # as which an event loop watches it, if one does
     cdef public object context
     cdef public object copy_threshold
     cdef bint shadowing

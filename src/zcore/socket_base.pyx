@@ -6,15 +6,17 @@ from libc.limits cimport INT_MAX, INT_MIN
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .border cimport fail, fail_text, lock_py, refuse
+from .connection cimport GIL_BUDGET
 from .endpoints cimport WHY_MAX, endpoint_bind, endpoint_connect, endpoint_leave
-from .engine cimport sock
+from .engine cimport member, sock
 from .errno_zmq cimport ENOTSUP
 from .lifecycle cimport sock_close, sock_export_fd, sock_new, sock_signal_seen
 from .message cimport release_drain, release_pending
 from .monitor cimport EVENT_MONITOR_STOPPED, monitor_emit
+from .option_table cimport OPT_EFFECT_CURVE_CLIENT, OPT_EFFECT_CURVE_SERVER
 from .options cimport (OPT_KIND_BYTES, OPT_KIND_INT64, OPT_SPECIAL, OPT_TYPE_BYTES, OPT_TYPE_INT, option_find,
                        option_row, option_value, options_get, options_set)
-from .patience cimport sock_settle
+from .patience cimport sock_read_apart, sock_settle
 from .patterns cimport (RECV_NONE, SEND_NONE, WRAP_GROUP, WRAP_NUMBER, WRAP_TOPICS, EAGER, THREAD_SAFE_TYPE,
                         route_can_send, route_peek)
 from .pipe cimport part
@@ -28,6 +30,7 @@ from .waiting cimport wait_progress
 from .zmtp cimport TYPE_PAIR, TYPE_PEER
 
 from zcore.errors import make_error
+from zcore.sodium import load as load_sodium
 
 cdef enum:
     CONFLATE = 54
@@ -265,7 +268,8 @@ cdef class SocketBase:
             value: int, or bytes (str is refused: see `set_string`).
 
         Raises:
-            ZMQError: EINVAL for an unknown option, one that this type does not have, a value out of range.
+            ZMQError: EINVAL for an unknown option, one that this type does not have, a value out of range; ENOTSUP for
+                options of CURVE without PyNaCl.
             TypeError: the value is not of the option's type.
             OverflowError: an integer that does not fit the option's C type: 64 bits for a few options, 32 for the others.
 
@@ -296,6 +300,8 @@ cdef class SocketBase:
             number = value
             if (row == NULL or row.type == OPT_TYPE_INT) and not INT_MIN <= number <= INT_MAX:
                 raise OverflowError("value too large to convert to int")
+        if row != NULL and row.effect >= OPT_EFFECT_CURVE_SERVER and row.effect <= OPT_EFFECT_CURVE_CLIENT:
+            load_sodium()         # says so here, where there is somebody to hear it, when it cannot be had
         self._enter()
         if option == CONFLATE and number and (self.s.send_limits_set or self.s.recv_limits_set):
             zq_unlock(&self.s.lock)
@@ -394,7 +400,7 @@ cdef class SocketBase:
         sock_signal_seen(s)
         traffic_inbox(s)
         s.touch += 1
-        events = _events_of(s, True)
+        events = _events_of(s, self.me)
         sock_settle(s)
         return events
 
@@ -468,15 +474,17 @@ cdef class SocketBase:
             fail(-EADDRINUSE, "another thread has begun to monitor this socket at the same moment")
 
 
-cdef int _events_of(sock* s, bint progress) noexcept:
+cdef int _events_of(sock* s, member* me) noexcept:
     """[lock; let go of while it reads] POLLIN 1, POLLOUT 2."""
     cdef part p
     cdef int events = 0
     if s.row.recv != RECV_NONE:
         if route_peek(&s.r, &p) == 1:
             events = 1
-        elif progress:
-            wait_progress(s, 65536)
+        else:
+            wait_progress(s, GIL_BUDGET, me)
+            if s.heavy_left:
+                sock_read_apart(s)
             if route_peek(&s.r, &p) == 1:
                 events = 1
     if s.row.send != SEND_NONE and route_can_send(&s.r):

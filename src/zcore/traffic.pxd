@@ -5,7 +5,7 @@ These functions serve the application's thread and the reactor alike; who may re
 
 from libc.stdint cimport int64_t, uint32_t
 
-from .engine cimport session, sock
+from .engine cimport member, session, sock, watcher
 from .routing cimport peer
 
 
@@ -23,6 +23,9 @@ cdef void sock_post(sock* s, uint32_t bits) noexcept nogil         # TODO_*: hav
 cdef void traffic_mind(sock* s, session* n) noexcept nogil         # [lock] have the reactor look at one connection
 cdef void traffic_resume(sock* s) noexcept nogil                    # [lock] paused input that may go on
 cdef void sock_wake(sock* s) noexcept nogil                        # wake waiters, signal FD: any thread, no lock needed
+cdef void sock_tell(sock* s, member* but) noexcept nogil
+# Those who watch from outside have something to look at, all but one: any thread, no lock needed.
+cdef void watcher_unref(watcher* w) noexcept nogil                 # the last one closes and frees it
 cdef bint sock_wants_wake(sock* s) noexcept nogil
 cdef void wakes_run(wakes* w) noexcept nogil                        # no lock held
 
@@ -31,7 +34,8 @@ cdef void traffic_before_send(sock* s) noexcept nogil
 # [lock; let go for a moment at most] the same, and hear what writes under way have taken, where a full queue means a drop
 cdef void traffic_hear(sock* s, peer* p) noexcept nogil            # [lock] it may have input
 cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil
-# [lock; let go during the read] one turn of one connection; 1 when messages or commands came
+# [lock; let go during the read] one turn of one connection; 1 when messages or commands came. A budget of GIL_BUDGET or less
+# says that the GIL is held: what takes longer is left, and s.heavy_left says so.
 cdef void traffic_unlist(session* n) noexcept nogil               # [lock] out of sock.large
 cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil   # [lock] publish what a read brought
 cdef void traffic_settle(sock* s, wakes* w) noexcept nogil

@@ -5,10 +5,11 @@ from libc.errno cimport ECONNABORTED, ENOMEM, EPROTO
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
-from .connection cimport (WIRE_FRAMES, WRITE_FULL, WRITE_IDLE, WRITE_MORE, conn_command, conn_pending, conn_read,
-                          conn_read_begin, conn_write_begin, conn_write_end, conn_write_run)
+from .connection cimport (GIL_BUDGET, SECURE_WITH_GIL, WIRE_FRAMES, WIRE_SECURE, WRITE_FULL, WRITE_IDLE, WRITE_MORE,
+                          conn_command, conn_pending, conn_read, conn_read_begin, conn_write_begin, conn_write_end,
+                          conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, session, sock
+from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, TODO_ZAP, member, session, sock, watcher
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
@@ -31,6 +32,7 @@ cdef enum:
     BURST_US = 200            # and of all of a socket's, when one message goes to many
     WRITE_SPIN = 5000
     WRITE_PATIENCE = 2000000  # ns that a send which may drop waits for writes of full queues to come back
+    TELL_MAX = 16
 
 
 # --- references and wake-ups -----------------------------------------------------------------------------
@@ -49,8 +51,17 @@ cdef void sock_unref(sock* s) noexcept nogil:
     if s.set_open:
         poller_close(&s.set)
     zq_mutex_destroy(&s.lock)
+    zq_mutex_destroy(&s.watch_lock)
     ctx_unref(s.x)
     free(s)
+
+
+cdef void watcher_unref(watcher* w) noexcept nogil:
+    if zq_sub32(&w.refs, 1) != 1:
+        return
+    poller_close(&w.set)
+    zq_wakefd_close(&w.wake)
+    free(w)
 
 
 cdef void sock_post(sock* s, uint32_t bits) noexcept nogil:
@@ -78,7 +89,38 @@ cdef void traffic_resume(sock* s) noexcept nogil:
 
 
 cdef bint sock_wants_wake(sock* s) noexcept nogil:
-    return zq_load32(&s.waiters) != 0 or s.signal_open
+    return zq_load32(&s.waiters) != 0 or s.signal_open or zq_loadp(<void**>&s.members) != NULL
+
+
+cdef void sock_tell(sock* s, member* but) noexcept nogil:
+    cdef watcher* asleep[TELL_MAX]
+    cdef member* m
+    cdef void* head
+    cdef int i
+    cdef int n = 0
+    if zq_loadp(<void**>&s.members) == NULL:
+        return
+    zq_lock(&s.watch_lock)
+    m = s.members
+    while m != NULL:
+        if m != but and zq_xchg32(&m.told, 1) == 0:
+            while True:
+                head = zq_loadp(<void**>&m.w.news)
+                m.news_next = <member*>head
+                if zq_casp(<void**>&m.w.news, head, m):
+                    break
+            if zq_load32(&m.w.asleep) and zq_xchg32(&m.w.asleep, 0):
+                if n == TELL_MAX:
+                    zq_wakefd_signal(&m.w.wake)
+                else:
+                    zq_add32(&m.w.refs, 1)
+                    asleep[n] = m.w
+                    n += 1
+        m = m.next
+    zq_unlock(&s.watch_lock)
+    for i in range(n):
+        zq_wakefd_signal(&asleep[i].wake)
+        watcher_unref(asleep[i])
 
 
 cdef void sock_wake(sock* s) noexcept nogil:
@@ -96,6 +138,7 @@ cdef void sock_wake(sock* s) noexcept nogil:
             zq_wakefd_signal(&s.wake)
     if s.signal_open and zq_xchg32(&s.signal_raised, 1) == 0:
         zq_wakefd_signal(&s.signal)
+    sock_tell(s, NULL)
 
 
 cdef void wakes_run(wakes* w) noexcept nogil:
@@ -153,7 +196,9 @@ cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
                 q.news_next = <peer*>head
                 if zq_casp(<void**>&other.inbox, head, q):
                     break
-        if sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
+        if q.asks != NULL:
+            sock_post(other, TODO_ZAP)       # the reactor's business alone
+        elif sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
             _wake_later(other, w)
     zq_unlock(&p.lnk.lock)
 
@@ -168,6 +213,10 @@ cdef void traffic_inbox(sock* s) noexcept nogil:
     while p != NULL:
         following = p.news_next
         news = zq_xchg32(&p.news, 0)
+        if p.asks != NULL and not p.answered:
+            p.answered = True
+            p.answer_next = s.answered
+            s.answered = p
         if p.attached:
             if news & NEWS_READABLE:
                 traffic_hear(s, p)
@@ -274,6 +323,9 @@ cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil:
     cdef int rc
     cdef uint64_t before
     if n.c.in_busy or n.c.closing or not n.active or n.p.inn.paused:
+        return 0
+    if budget <= GIL_BUDGET and n.c.wire == WIRE_SECURE and n.p.inn.big != NULL:
+        s.heavy_left = True       # with its last bytes a large frame will be decrypted: not with the GIL held
         return 0
     if conn_read_begin(&n.c, &n.p.inn) < 0:
         return 0
@@ -383,8 +435,9 @@ cdef int traffic_flush_now(sock* s) noexcept nogil:
 cdef bint traffic_heavy(sock* s) noexcept nogil:
     cdef peer* p = s.r.dirty
     while p != NULL:
-        if p.kind == PEER_STREAM and p.out.q.unsent > GATHER_FULL:
-            return True
+        if p.kind == PEER_STREAM and p.out.q.unsent > SECURE_WITH_GIL:
+            if p.out.q.unsent > GATHER_FULL or (p.c != NULL and p.c.wire == WIRE_SECURE):
+                return True
         p = p.dirty_next
     return False
 
@@ -431,7 +484,8 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             if writes == 0:
                 start = now
             if (n.c.out_busy or writes >= INLINE_WRITES or now - n.c.last_write < n.c.gather
-                    or (s.nactive > 1 and writes == 0 and now - s.burst_end < s.burst_cost)):
+                    or (s.nactive > 1 and writes == 0 and s.touch == s.burst_touch
+                        and now - s.burst_end < s.burst_cost)):
                 _leave(s, n)
                 continue
         elif n.c.out_busy:
@@ -447,6 +501,8 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
         # Writing to many peers one by one costs more than to each: what counts is what the call as a whole has cost.
         s.burst_end = zq_ticks()
         s.burst_cost = _gather_time(s.burst_end - start, BURST_US)
+        # Who receives between two calls answers, each time somebody else: there is no company to wait for.
+        s.burst_touch = s.touch
 
 
 cdef void traffic_bury(sock* s, peer* p) noexcept nogil:

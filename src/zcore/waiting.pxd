@@ -7,7 +7,7 @@ what is left.
 
 from libc.stdint cimport int64_t, uint32_t
 
-from .engine cimport session, sock
+from .engine cimport member, session, sock
 from .platform cimport pollfd, sigset_t
 
 
@@ -37,5 +37,5 @@ cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil
 # [lock; let go meanwhile] spin where that has paid; 1: look again; 0: nothing was done, nor the lock let go
 cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noexcept nogil
 # [lock; let go during the wait] sleep. 0: look again; -EAGAIN: the deadline (ns, -1 none) has passed; -EINTR: a signal came
-cdef int wait_progress(sock* s, size_t budget) noexcept nogil
-# [lock; let go during reads] read what is there without waiting; 1 when something came
+cdef int wait_progress(sock* s, size_t budget, member* me) noexcept nogil
+# [lock; let go during reads] read what is there without waiting; 1 when something came.  me: who reads, if a member

@@ -4,13 +4,13 @@ from libc.errno cimport EAGAIN, EINTR, ETIMEDOUT
 from libc.stdint cimport int64_t, uint32_t
 
 from .connection cimport READ_BUDGET, conn_read, conn_read_begin
-from .engine cimport LEASE_DORMANT, LEASE_PARKED, PARKED_COUNT, TODO_GRAVES, TODO_LEASE, session, sock
+from .engine cimport LEASE_DORMANT, LEASE_PARKED, PARKED_COUNT, TODO_GRAVES, TODO_LEASE, member, session, sock
 from .platform cimport (POLLIN, ZQ_CAN_PARK, pollfd, sigset_t, zq_add32, zq_cas32, zq_getcpu, zq_load32, zq_loadp,
                         zq_lock, zq_now_ns, zq_park, zq_pause, zq_ppoll, zq_sleep_ns, zq_sub32, zq_unlock,
                         zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
 from .poller cimport poll_event, poller_wait
 from .stream cimport stream_loopback_cpu
-from .traffic cimport sock_post, sock_wake, traffic_commit, traffic_flush_now, traffic_inbox, traffic_read
+from .traffic cimport sock_post, sock_tell, sock_wake, traffic_commit, traffic_flush_now, traffic_inbox, traffic_read
 
 cdef enum:
     SPIN_PAYS = 48            # score from which spinning is worth its CPU
@@ -20,7 +20,7 @@ cdef enum:
     SPIN_EXPLORE_US = 150     # for longer: a peer that sleeps too answers late
 
 
-cdef int wait_progress(sock* s, size_t budget) noexcept nogil:
+cdef int wait_progress(sock* s, size_t budget, member* me) noexcept nogil:
     cdef poll_event ev[16]
     cdef int k, count
     cdef int got = 0
@@ -28,13 +28,18 @@ cdef int wait_progress(sock* s, size_t budget) noexcept nogil:
     if s.nactive == 0 or s.reader_is_reactor or s.leader:
         return 0
     if s.only != NULL:
-        return traffic_read(s, s.only, budget)
+        got = traffic_read(s, s.only, budget)
+        if got:
+            sock_tell(s, me)
+        return got
     s.leader = True
     zq_unlock(&s.lock)
     count = poller_wait(&s.set, ev, 16, 0)
     zq_lock(&s.lock)
     for k in range(count if count > 0 else 0):
         got |= traffic_read(s, <session*>ev[k].tag, budget)
+    if got:
+        sock_tell(s, me)
     _lead_no_more(s)
     return got
 
@@ -152,6 +157,7 @@ cdef void watch_end(watch* w, pollfd* fds) noexcept nogil:
                 zq_lock(&s.lock)
                 for k in range(count if count > 0 else 0):
                     traffic_read(s, <session*>ev[k].tag, READ_BUDGET)
+            sock_tell(s, NULL)
         _lead_no_more(s)
     if fds[0].revents and _missed(s):
         # The signal just drained was for others, too: a thread that was about to sleep has not seen it.
@@ -213,6 +219,8 @@ cdef bint _spin(sock* s, watch* w, int64_t end) noexcept nogil:
                 zq_pause()
         zq_lock(&s.lock)
         traffic_commit(s, n, rc)
+        if <uint32_t>n.p.inn.rx_bytes != before:
+            sock_tell(s, NULL)
         zq_unlock(&s.lock)
         return rc < 0 or <uint32_t>n.p.inn.rx_bytes != before or _news(s)
     while not _news(s):

@@ -197,6 +197,8 @@ cdef size_t put_group(uint8_t* dst, const uint8_t* group, size_t n, bint leave) 
 # The reason is cut at REASON_MAX.
 cdef size_t error_size(size_t n) noexcept nogil
 cdef size_t put_error(uint8_t* dst, const char* reason, size_t n) noexcept nogil
+# The same as libzmq's PLAIN server spells it: its clients understand no other.
+cdef size_t put_error_misspelt(uint8_t* dst, const char* reason, size_t n) noexcept nogil
 
 
 # ---- properties --------------------------------------------------------------------------------------------

@@ -147,6 +147,16 @@ cdef size_t put_error(uint8_t* dst, const char* reason, size_t n) noexcept nogil
     return at + 1 + n
 
 
+cdef size_t put_error_misspelt(uint8_t* dst, const char* reason, size_t n) noexcept nogil:
+    cdef size_t at
+    n = min(n, <size_t>REASON_MAX)
+    at = frame_header(dst, FRAME_COMMAND, 6 + n)
+    memcpy(dst + at, b"^RROR", 5)
+    dst[at + 5] = <uint8_t>n
+    memcpy(dst + at + 6, reason, n)
+    return at + 6 + n
+
+
 # ---- properties --------------------------------------------------------------------------------------------
 
 cdef int next_property(const uint8_t** p, const uint8_t* end, zmtp_property* out) noexcept nogil:

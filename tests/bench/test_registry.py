@@ -41,11 +41,21 @@ GOALS = {
         for transport in ("tcp", "ipc")
         for rate in ("idle1ms", "10k", "50k")
     },
+    **{f"asyncio-pushpull-tcp-64B-{loop}": {"rate": ">= 15x"} for loop in ("stock", "uvloop")},
+    **{f"asyncio-reqrep-tcp-64B-{loop}": {"p50_us": "<= 0.4x"} for loop in ("stock", "uvloop")},
+    **{f"asyncio-trickle-tcp-64B-100-{loop}": {"per_cpu_s": ">= 3x"} for loop in ("stock", "uvloop")},
+    "asyncio-ready-tcp-64B": {"await_ratio": "<= 3 x"},
+    "gevent-pushpull-tcp-64B": {"rate": ">= 1.5x"},
+    "gevent-reqrep-tcp-64B": {"p50_us": "<= 0.67x"},
+    **{f"poller-tcp-{n}": {"rate": ">= 3x", "idle_rate": ">= 3x"} for n in (1, 10, 100)},
     "compute-tcp-64B": {"rate": ">= 50x", "compute_kept": ">= 0.4 of its undisturbed rate"},
     "connections-tcp-1000": {"connect_ms": "<= 1x", "server_kb": "<= 1x", "clients_kb": "<= 1x"},
     "import": {"import_ms": "<= 1x"},
     **{f"embedded-pushpull-{transport}-64B": {"rate": ">= 1x"} for transport in ("tcp", "ipc", "inproc")},
     **{f"embedded-reqrep-{transport}-64B": {"p50_us": "<= 1x"} for transport in ("tcp", "ipc", "inproc")},
+    **{f"curve-reqrep-{transport}-64B": {"p50_us": "<= 0.5x"} for transport in ("tcp", "ipc")},
+    "curve-pushpull-tcp-64B": {"rate": ">= 3x"},
+    "curve-pushpull-tcp-64KB": {"rate": ">= 1.2x"},
 }
 
 

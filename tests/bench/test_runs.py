@@ -23,6 +23,11 @@ KINDS = {
     "proxied round trip": "proxy-queue-tcp-64B",
     "paced": "paced-ipc-64B-10k",
     "startup": "import",
+    "asyncio": "asyncio-pushpull-tcp-64B-stock",
+    "asyncio round trip": "asyncio-reqrep-tcp-64B-stock",
+    "asyncio trickle": "asyncio-trickle-tcp-64B-100-stock",
+    "ready awaits": "asyncio-ready-tcp-64B",
+    "poller": "poller-tcp-10",
 }
 
 

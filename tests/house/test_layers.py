@@ -15,7 +15,7 @@ PYTHON = ROOT / "src" / "pyzq"
 ROOMS = [
     ("platform", "platform descriptors errors errno_zmq"),
     ("message", "message tracker ring buffer limits keeper"),
-    ("zmtp", "zmtp mechanism handshake codec codec_events plain curve null"),
+    ("zmtp", "zmtp mechanism sodium null plain curve handshake codec codec_events"),
     ("endpoint and options", "endpoint address options option_table option_values option_text"),
     ("subscriptions", "subscriptions radix fantree"),
     ("poller and reactor", "poller poller_table poller_epoll poller_kqueue poller_poll timers reactor resolver"),
@@ -27,8 +27,9 @@ ROOMS = [
     (
         "waiting and socket",
         (
-            "engine peers traffic waiting lease monitor heartbeat readiness sessions epts joining dialling endpoints lifecycle "
-            "border landing context frame patience socket_base accounts policies polling socket direct"
+            "engine peers traffic watchers waiting lease monitor heartbeat zap readiness sessions opening epts joining "
+            "dialling endpoints lifecycle border landing context frame patience socket_base accounts policies polling "
+            "socket direct promise hub aio"
         ),
     ),
     ("proxy", "proxy"),

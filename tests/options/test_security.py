@@ -1,64 +1,13 @@
 """NULL, PLAIN, CURVE and ZAP by their effect, alone and with stock pyzmq (RFC 24, 26, 27)."""
 
-import errno
 import importlib
-import importlib.util
 
 import pytest
 from support.adversary import Adversary
-from support.impl import OURS, needs_curve, needs_draft, ours_only, sides, stock, zmq
+from support.impl import OURS, needs_curve, needs_draft, ours_only, sides, zmq
 from support.rawpeer import RawPeer, command, greeting
-from support.waiting import Task, Watch, nothing, wait_for
-
-BUILT = not OURS or importlib.util.find_spec("zcore.plain") is not None
-later = pytest.mark.skipif(not BUILT, reason="this build has no PLAIN, CURVE and ZAP yet")
-
-
-@pytest.mark.skipif(BUILT, reason="this build has PLAIN")
-@pytest.mark.parametrize("side", ["bound", "connected"])
-def test_a_mechanism_that_is_not_built_is_a_failed_handshake(world, side):
-    server, client = world.socket(zmq.DEALER), world.socket(zmq.DEALER)
-    chosen = server if side == "bound" else client
-    if side == "bound":
-        chosen.set(int(zmq.PLAIN_SERVER), 1)
-    else:
-        chosen.set(int(zmq.PLAIN_USERNAME), b"admin")
-        chosen.set(int(zmq.PLAIN_PASSWORD), b"secret")
-    with Watch(chosen) as watch:
-        world.link(server, client, "tcp")
-        assert int(watch.wait(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)["value"]) == errno.ENOTSUP
-
-
-class Zap:
-    """A handler on inproc://zeromq.zap.01 of one context; ``answer(request) -> (status, user id)``."""
-
-    def __init__(self, world, side, answer):
-        self.requests = []
-        self.answer = answer
-        self.rep = world.socket(zmq.REP, side, RCVTIMEO=20)
-        self.rep.bind("inproc://zeromq.zap.01")
-        self.stopping = False
-        self.task = Task(self._serve)
-
-    def _serve(self):
-        again = (zmq.Again,) if stock is None else (zmq.Again, stock.Again)
-        while not self.stopping:
-            try:
-                request = self.rep.recv_multipart()
-            except again:
-                continue
-            self.requests.append(request)
-            version, number = request[:2]
-            status, user = self.answer(request)
-            self.rep.send_multipart([version, number, status, b"text", user, b""])
-        self.rep.close(0)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stopping = True
-        self.task.result()
+from support.waiting import Watch, nothing, wait_for
+from support.zap import Zap
 
 
 def accept(_):
@@ -102,7 +51,6 @@ def curve_pair(world):
 # -- PLAIN
 
 
-@later
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 @pytest.mark.parametrize("pair", sides())
 def test_plain(world, pair, transport):
@@ -119,7 +67,6 @@ def test_plain(world, pair, transport):
         assert transport != "tcp" or request[3] == b"127.0.0.1"
 
 
-@later
 @pytest.mark.parametrize("status", [b"400", b"500"])
 @pytest.mark.parametrize("pair", sides())
 def test_plain_refused(world, pair, status):
@@ -134,7 +81,6 @@ def test_plain_refused(world, pair, status):
             nothing(server)
 
 
-@later
 def test_mechanisms_do_not_mix(world):
     server = world.socket(zmq.DEALER)
     client = world.socket(zmq.DEALER, PLAIN_USERNAME=b"u", PLAIN_PASSWORD=b"p")
@@ -152,7 +98,6 @@ def test_plain_username_none_resets(world):
     assert made.get(int(zmq.MECHANISM)) == int(zmq.NULL)
 
 
-@later
 def test_user_id_and_metadata_reach_the_application(world):
     with Zap(world, "impl", accept):
         server = world.socket(zmq.DEALER, PLAIN_SERVER=1)
@@ -165,7 +110,6 @@ def test_user_id_and_metadata_reach_the_application(world):
 # -- CURVE
 
 
-@later
 @needs_curve
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 @pytest.mark.parametrize("pair", sides())
@@ -176,7 +120,6 @@ def test_curve(world, curve_pair, pair, transport):
     talk(client, server)
 
 
-@later
 @needs_curve
 @pytest.mark.parametrize("pair", sides())
 def test_curve_request_reply_and_subscriptions(world, pair):
@@ -202,7 +145,6 @@ def test_curve_request_reply_and_subscriptions(world, pair):
     assert pub.recv() == b"\x00top"
 
 
-@later
 @needs_curve
 @pytest.mark.parametrize("pair", sides())
 def test_curve_zap_sees_the_client_key(world, curve_pair, pair):
@@ -217,7 +159,6 @@ def test_curve_zap_sees_the_client_key(world, curve_pair, pair):
         assert from_zap[2] == b"dom"
 
 
-@later
 @needs_curve
 def test_curve_refused_by_zap(world, curve_pair):
     with Zap(world, "impl", lambda request: (b"400", b"")):
@@ -230,7 +171,6 @@ def test_curve_refused_by_zap(world, curve_pair):
             nothing(server)
 
 
-@later
 @needs_curve
 @pytest.mark.parametrize("pair", sides())
 def test_curve_wrong_server_key(world, curve_pair, pair):
@@ -244,7 +184,6 @@ def test_curve_wrong_server_key(world, curve_pair, pair):
         nothing(server)
 
 
-@later
 @needs_curve
 def test_curve_against_null(world, curve_pair):
     server, client = curve_pair()
@@ -256,7 +195,6 @@ def test_curve_against_null(world, curve_pair):
     talk(client, server)
 
 
-@later
 @needs_curve
 def test_curve_hides_and_protects(world, curve_pair):
     """A flipped byte in an encrypted message ends the connection; the plain text is never on the line."""
@@ -273,7 +211,6 @@ def test_curve_hides_and_protects(world, curve_pair):
         assert body in (b"clean", b"this message is altered on its way" * 5)
 
 
-@later
 @needs_curve
 @pytest.mark.parametrize("size", [1, 2, 199])
 def test_curve_handshake_in_dribbles(world, curve_pair, size):
@@ -285,7 +222,6 @@ def test_curve_handshake_in_dribbles(world, curve_pair, size):
         assert server.recv() == b"hello"
 
 
-@later
 @needs_curve
 @pytest.mark.parametrize(
     "hello", [b"", bytes(10), bytes(194), bytes(195), b"\x01\x00" + bytes(192), b"\x02\x00" + bytes(192)], ids=len
@@ -327,7 +263,6 @@ def test_curve_server_zero_resets(world):
 # -- ZAP with NULL
 
 
-@later
 @pytest.mark.parametrize("pair", sides())
 def test_null_asks_zap_only_with_a_domain(world, pair):
     with Zap(world, pair[0], accept) as zap:
@@ -342,7 +277,6 @@ def test_null_asks_zap_only_with_a_domain(world, pair):
         assert zap.requests[0][5] == b"NULL"
 
 
-@later
 def test_null_refused_by_zap(world):
     with Zap(world, "impl", lambda request: (b"400", b"")):
         server, client = world.socket(zmq.DEALER, ZAP_DOMAIN=b"dom"), world.socket(zmq.DEALER)
@@ -353,7 +287,6 @@ def test_null_refused_by_zap(world):
             nothing(server)
 
 
-@later
 @needs_draft
 def test_zap_enforce_domain(world):
     """Without a handler nobody comes in."""
@@ -376,7 +309,6 @@ BAD_REPLIES = {
 }
 
 
-@later
 @pytest.mark.parametrize("reply", BAD_REPLIES.values(), ids=BAD_REPLIES)
 def test_bad_zap_replies(world, reply):
     """A handler that answers nonsense lets nobody in, and harms nothing else."""

@@ -1,16 +1,19 @@
 """Contexts and sockets for gevent.
 
-A call is tried without waiting. When it would have to wait, the greenlet sleeps until the socket's descriptor FD says
-that something changed.
+A call is tried without waiting. When it would have to wait, the greenlet sleeps until the descriptor of a Poller,
+behind which the socket's connections stand, says that something changed; whoever waited first is woken first.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 import gevent
 from gevent.hub import Waiter, get_hub
 
 from pyzq.constants import Flag, PollEvent, SocketOption
 from pyzq.context import Context
+from pyzq.poll import Poller
 from pyzq.socket import Socket
 from zcore.errors import Again
 
@@ -29,36 +32,63 @@ _READ = 1
 _TIMEOUTS = frozenset((SocketOption.RCVTIMEO, SocketOption.SNDTIMEO))
 
 
+class _Side:
+    """The greenlets of one thread that wait for one direction of a socket."""
+
+    def __init__(self, hub: Any, socket: _Socket, mask: int) -> None:
+        self.hub = hub
+        self.poller = Poller()
+        self.poller.register(socket, mask)
+        self.watcher = hub.loop.io(self.poller.descriptor(), _READ)
+        self.waiters: deque[Any] = deque()
+
+    def wait(self) -> None:
+        """Sleep until the socket may be ready, or is of no use any more."""
+        waiter: Any = Waiter(self.hub)
+        if not self.waiters:
+            self.watcher.start(self.look)
+        self.waiters.append(waiter)
+        try:
+            if not self.poller.look():
+                waiter.get()
+        finally:
+            self.waiters.remove(waiter)
+            if not self.waiters:
+                self.watcher.stop()
+
+    def look(self) -> None:
+        """The hub calls: wake as many as there is something for."""
+        for waiter in list(self.waiters):
+            try:
+                if not self.poller.look():
+                    return
+            except Exception:
+                pass  # closed or terminated, which their next try will tell them
+            if waiter in self.waiters:
+                waiter.switch(None)
+
+    def end(self) -> None:
+        if not self.waiters:
+            self.watcher.close()
+
+
 class _Socket(Socket):
     """A socket for gevent. See `pyzq.Socket`."""
 
     _repr_cls = "zmq.green.Socket"
-    # Greenlets that wait: for which events, and how to wake them.
-    _waiting: list[tuple[int, Any]]
+    # By hub and direction.
+    _sides: dict[tuple[Any, int], _Side]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._waiting = []
+        self._sides = {}
         super().__init__(*args, **kwargs)
 
     def close(self, linger: int | None = None) -> None:
         """Close the socket. Greenlets that wait in it get ENOTSOCK; see `Socket.close`."""
         super().close(linger)
-        if self._waiting:
-            get_hub().loop.run_callback(self._wake, ~0)
-
-    def bind(self, addr: str | bytes) -> Any:
-        """Listen on an address. See `Socket.bind`."""
-        return self._changed(super().bind(addr))
-
-    def connect(self, addr: str | bytes) -> Any:
-        """Connect to an address. See `Socket.connect`."""
-        return self._changed(super().connect(addr))
-
-    def _changed(self, result: T) -> T:
-        # A peer that is there at once is no news from outside, for which alone the descriptor is.
-        if self._waiting:
-            self._look()
-        return result
+        sides, self._sides = self._sides, {}
+        for side in sides.values():
+            side.end()
 
     def send(self, data: Part, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any) -> Any:
         """Send one part of a message. See `Socket.send`."""
@@ -133,54 +163,25 @@ class _Socket(Socket):
         """An option. See `Socket.get`; RCVTIMEO and SNDTIMEO have no effect on these sockets."""
         if option in _TIMEOUTS:
             _warn_timeout()
-        value = super().get(option)
-        if option == SocketOption.EVENTS and self._waiting:
-            # Asking has taken the descriptor's signal away from those who wait for it.
-            get_hub().loop.run_callback(self._wake, value)
-        return value
+        return super().get(option)
 
     setsockopt = set
     getsockopt = get
 
     def _do(self, mask: int, flags: int, call: Callable[[int], T]) -> T:
+        side = None
         while True:
             try:
-                result = call(flags | Flag.DONTWAIT)
+                return call(flags | Flag.DONTWAIT)
             except Again:
                 if flags & Flag.DONTWAIT:
                     raise
-                self._wait(mask)
-            else:
-                if self._waiting:
-                    self._look()
-                return result
-
-    def _wait(self, mask: int) -> None:
-        """Sleep until one of the events may have come."""
-        hub = get_hub()
-        waiter: Any = Waiter(hub)
-        watcher = hub.loop.io(self.descriptor(), _READ)
-        entry = (mask, waiter)
-        self._waiting.append(entry)
-        watcher.start(self._look)
-        try:
-            if not super().get(SocketOption.EVENTS) & mask:
-                waiter.get()
-        finally:
-            self._waiting.remove(entry)
-            watcher.stop()
-            watcher.close()
-
-    def _look(self) -> None:
-        """Something may have changed: see what, and wake those who wait for it."""
-        events = ~0 if self.closed else super().get(SocketOption.EVENTS)
-        if events:
-            get_hub().loop.run_callback(self._wake, events)
-
-    def _wake(self, events: int) -> None:
-        for mask, waiter in list(self._waiting):
-            if mask & events and not waiter.ready():
-                waiter.switch(None)
+            if side is None:
+                hub = get_hub()
+                side = self._sides.get((hub, mask))
+                if side is None:
+                    side = self._sides[hub, mask] = _Side(hub, self, mask)
+            side.wait()
 
 
 class _Context(Context[_Socket]):

@@ -6,7 +6,7 @@ from gevent.event import Event
 from gevent.hub import get_hub
 
 import zcore.socket as _core
-from pyzq.constants import PollEvent, SocketOption
+from pyzq.constants import PollEvent
 from pyzq.poll import Poller, _by_kind, _wanted
 from zcore.socket import zmq_poll as _poll_now
 
@@ -23,25 +23,28 @@ def zmq_poll(sockets: Sequence[tuple[Any, int]], timeout: float | None = -1) -> 
     ready = _poll_now(sockets, 0)
     if ready or timeout == 0:
         return ready
+    poller = Poller()
+    for obj, mask in sockets:
+        poller.register(obj, mask | dict(poller.sockets).get(obj, 0))
+    _wait(poller, timeout)
+    return _poll_now(sockets, 0)
+
+
+def _wait(poller: Poller, timeout: float | None) -> list[tuple[Any, int]]:
     hub = get_hub()
     changed = Event()
-    watchers = []
-    for obj, mask in sockets:
-        if isinstance(obj, _core.Socket):
-            fd, wanted = obj.descriptor(), _READ
-        else:
+    watchers = [hub.loop.io(poller.descriptor(), _READ)]
+    for obj, mask in poller.sockets:
+        if not isinstance(obj, _core.Socket):
             fd = obj if isinstance(obj, int) else obj.fileno()
             wanted = (_READ if mask & ~PollEvent.POLLOUT else 0) | (_WRITE if mask & PollEvent.POLLOUT else 0)
-        watchers.append(hub.loop.io(fd, wanted))
+            watchers.append(hub.loop.io(fd, wanted))
     deadline = None if timeout is None or timeout < 0 else hub.loop.now() + timeout / 1000
     try:
         for watcher in watchers:
             watcher.start(changed.set)
         while True:
-            for obj, _ in sockets:
-                if isinstance(obj, _core.Socket):
-                    _core.Socket.get(obj, SocketOption.EVENTS)  # which takes the signal back: the next one is news
-            ready = _poll_now(sockets, 0)
+            ready = poller.look()
             if ready:
                 return ready
             if deadline is None:
@@ -50,7 +53,7 @@ def zmq_poll(sockets: Sequence[tuple[Any, int]], timeout: float | None = -1) -> 
                 hub.loop.update_now()
                 left = deadline - hub.loop.now()
                 if left <= 0 or not changed.wait(left):
-                    return _poll_now(sockets, 0)
+                    return poller.look()
             changed.clear()
     finally:
         for watcher in watchers:
@@ -63,7 +66,8 @@ class _Poller(Poller):
 
     def poll(self, timeout: float | None = -1) -> list[tuple[Any, int]]:
         """Wait until something is ready. See `Poller.poll`."""
-        return zmq_poll(self.sockets, timeout)
+        ready = super().poll(0)
+        return ready if ready or timeout == 0 else _wait(self, timeout)
 
 
 def select(

@@ -1,0 +1,49 @@
+"""Sockets of an event loop: one reader per loop, for all of its sockets."""
+
+from libc.stdint cimport uint64_t
+
+from .engine cimport watcher
+from .promise cimport Call, Desk, Line, Promise
+from .socket cimport Socket
+
+
+cdef class Hub(Desk):
+    """What a loop has of this engine: a watcher, which is one descriptor for the loop to read.
+
+    Completing calls is its business alone: in the loop's callback, where no task is running.
+    """
+    cdef watcher* w                     # NULL: it has ended
+    cdef watcher* old                   # about to end, in the loop's own thread
+    cdef dict sockets                   # id -> weak reference
+    cdef list unflushed                 # sockets with bytes that were left for company
+    cdef bint reading                   # the loop has our reader
+    cdef bint scheduled                 # the loop will call us soon
+    cdef object on_ready                # bound methods, made once
+    cdef object on_again
+    cdef object __weakref__
+
+    cdef int again(self) except -1      # have the loop call soon
+    cdef int serve(self) except -1
+    cdef int settle(self) except -1
+    cdef int flush(self) except -1
+    cdef int left(self, LoopSocket socket) except -1
+    cdef int end(self) except -1
+
+
+cdef class LoopSocket(Socket):
+    """What a socket is to its loop. How calls are done is its subclass's business."""
+    cdef Hub hub                        # None: no loop has seen it
+    cdef Line inbound
+    cdef Line outbound
+    cdef Line looking                   # polls
+    cdef bint unflushed                 # in hub.unflushed
+    cdef uint64_t read_at               # ticks: when the kernel last had no more for us
+
+    cdef object _attempt(self, Call call, int* rc)      # do it if it can be done without waiting; rc: whether it was
+    cdef Promise _pend(self, Call call, Line line, int timeout_ms, bint soon)   # soon: it may be done in the next turn
+    cdef int _join(self, object loop) except -1
+    cdef int _leave(self) except -1
+    cdef int _end_calls(self) except -1
+    cdef int _serve(self) except -1                     # these return how many calls they completed
+    cdef int _serve_line(self, Line line) except -1
+    cdef int _serve_looking(self) except -1

@@ -1,0 +1,3 @@
+"""Types of the loader of libsodium, for type checkers."""
+
+def load() -> None: ...
