@@ -66,7 +66,6 @@ def test_what_is_said_not_to_be_there_is_not_there():
     absent = " ".join(row[0] for row in rows("differences.md", "Not there"))
     modules = re.findall(r"`zmq\.(\w+)`", absent)
     transports = re.findall(r"`([a-z]+)`", absent)
-    assert modules
     assert transports
     for name in modules:
         assert importlib.util.find_spec(f"pyzq.{name}") is None, name
