@@ -1,7 +1,7 @@
 """Sockets for tornado whose `send`, `recv` and `poll` return futures.
 
-Tornado's loop is asyncio's, so these are the sockets of `pyzq.asyncio`, which also know a loop of tornado that does not
-run yet.
+They also know a loop of tornado that does not run yet, and are closed by `IOLoop.close(all_fds=True)`. Programs that
+need neither use `pyzq.asyncio`: tornado's loop is asyncio's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from asyncio import CancelledError, Future
 from tornado.ioloop import IOLoop
 
 from pyzq import asyncio as _sockets
+from pyzq._future import _AsyncPoller, _AsyncSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class _OfTornado:
             return IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
 
 
-class Socket(_OfTornado, _sockets.Socket):
+class Socket(_OfTornado, _AsyncSocket):
     """A socket for tornado. See `pyzq.asyncio.Socket`."""
 
     _repr_cls = "zmq.eventloop.future.Socket"
@@ -59,7 +60,7 @@ class Socket(_OfTornado, _sockets.Socket):
         super().close(linger)
 
 
-class Poller(_OfTornado, _sockets.Poller):
+class Poller(_OfTornado, _AsyncPoller):
     """A poller for tornado. See `pyzq.asyncio.Poller`."""
 
     _socket_class = Socket
@@ -68,7 +69,7 @@ class Poller(_OfTornado, _sockets.Poller):
 class Context(_sockets.Context):
     """A context whose sockets are for tornado. See `pyzq.Context`."""
 
-    _socket_class = Socket
+    _socket_class = Socket  # type: ignore[assignment]
     _repr_cls = "zmq.eventloop.future.Context"
     _instance = None
 
