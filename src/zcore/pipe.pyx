@@ -713,7 +713,7 @@ cdef bint _stay(inq* i, uint32_t fresh) noexcept nogil:
         return True
     if (i.lim.messages and fresh > i.lim.messages) or (i.lim.bytes and inq_bytes(i) > i.lim.bytes):
         return False
-    if fresh > KEYS_MAX or i.b.pub - i.b.head >= UINT32_MAX or keys_begin(&i.keep, fresh) < 0:
+    if i.lim.key_at or fresh > KEYS_MAX or i.b.pub - i.b.head >= UINT32_MAX or keys_begin(&i.keep, fresh) < 0:
         return False
     while at < i.b.pub:
         start = at

@@ -4,7 +4,7 @@ import random
 import socket
 
 import pytest
-from support.books import check_books
+from support.books import Model, check_books
 from support.impl import OURS, TRANSPORTS, zmq
 from support.rawpeer import MORE, RawListener, RawPeer, command, frame, message
 from support.waiting import Task, drain, wait_blocked, wait_for
@@ -538,6 +538,49 @@ def test_keys_of_radio_and_dish_are_of_the_message(world, transport, sending):
     frames = [dish.recv(copy=False) for _ in range(3)]
     assert [(frame.group, frame.bytes) for frame in frames] == [("two", b"a2"), ("two", b"b4"), ("one", b"c5")]
     assert drain(dish) == []
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_keys_of_dish_where_no_group_repeats(world, transport):
+    radio, dish = world.socket(zmq.RADIO, SNDHWM=0), world.socket(zmq.DISH)
+    dish.set_hwm_policy(recv=KeepLast(1))
+    for group in ("one", "two"):
+        dish.join(group)
+    world.link(dish, radio, transport)
+    wait_for(lambda: radio.send(b"mark", group="two") or dish.poll(5), "the groups")
+    while dish.poll(20):
+        drain(dish)
+    before = dish.stats()["recv"]["accepted"]
+    radio.send(b"a1", group="one")
+    radio.send(b"a2", group="two")
+    wait_for(lambda: dish.stats()["recv"]["accepted"] == before + 2, "the messages")
+    frame = dish.recv(copy=False)
+    assert (frame.group, frame.bytes) == ("two", b"a2")
+    assert drain(dish) == []
+
+
+@pytest.mark.parametrize("keys", [b"abcdef", b"abcdae", b"aaaaaa", b"a"], ids=["different", "again", "one", "alone"])
+@pytest.mark.parametrize("limit", [None, 3])
+@pytest.mark.parametrize("key", [None, 1, "first_frame"])
+def test_keep_last_of_what_comes_at_once(world, key, limit, keys):
+    """Messages of one read, several parts and large ones among them: where no key repeats they need not be stored."""
+    policy = KeepLast(key, messages=limit)
+    pull = world.socket(zmq.PULL)
+    pull.set_hwm_policy(recv=policy)
+    endpoint = world.bind(pull, "tcp")
+    model, sent = Model(policy), b""
+    for number, first in enumerate(keys):
+        parts = [b"%c%d" % (first, number // 4), b"", b"x" * (70_000 if number == 2 else 300 * number)]
+        model.put(parts)
+        sent += message(*parts)
+    with RawPeer.connect(endpoint) as raw:
+        raw.handshake(b"PUSH")
+        raw.send(sent)
+        wait_for(lambda: pull.stats()["recv"]["accepted"] == len(keys), "the messages")
+        assert drain(pull) == model.queue
+        check_books(pull)
+        raw.send_message(b"z9", b"next")
+        assert pull.recv_multipart() == [b"z9", b"next"]
 
 
 def test_stats_are_of_one_moment(world):
