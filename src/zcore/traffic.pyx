@@ -213,10 +213,13 @@ cdef void traffic_inbox(sock* s) noexcept nogil:
     while p != NULL:
         following = p.news_next
         news = zq_xchg32(&p.news, 0)
-        if p.asks != NULL and not p.answered:
-            p.answered = True
-            p.answer_next = s.answered
-            s.answered = p
+        if p.asks != NULL:
+            # The authoriser says that it goes before it lets go of the link: what counts is that it has said so.
+            p.gone = p.gone or news & NEWS_GONE != 0
+            if not p.answered:
+                p.answered = True
+                p.answer_next = s.answered
+                s.answered = p
         if p.attached:
             if news & NEWS_READABLE:
                 traffic_hear(s, p)

@@ -224,7 +224,7 @@ cdef int zap_answer(session* n, int* code) noexcept nogil:
     cdef int count = 0
     cdef int i, rc
     zq_lock(&k.lock)
-    gone = k.ends[1] == NULL
+    gone = n.zap.gone or k.ends[1] == NULL
     zq_unlock(&k.lock)
     # A message is put as a whole, so its parts are all there or none is.
     while more and link_take(k, 0, &m, &credit):

@@ -114,12 +114,11 @@ def test_connect_without_memory_leaves_nothing_behind(world, remote):
 def test_bind_and_connect_against_close(world, transport, verb):
     """Whichever of the two threads is first, nothing is left behind: the address is free, and nobody connects."""
     chance = random.Random(5)
-    address = f"tcp://127.0.0.1:{free_port()}" if transport == "tcp" else world.address(transport)
     for _ in range(50):
+        # one of its own for each round: a closed socket gives its address back a moment later
+        address = f"tcp://127.0.0.1:{free_port()}" if transport == "tcp" else world.address(transport)
         made, other = world.socket(zmq.PULL), world.socket(zmq.PUSH)
-        gate = threading.Barrier(2)
-
-        spins = chance.randrange(2000)
+        gate, spins = threading.Barrier(2), chance.randrange(2000)
 
         def close(gate=gate, made=made, spins=spins):
             gate.wait()
@@ -134,7 +133,7 @@ def test_bind_and_connect_against_close(world, transport, verb):
         except zmq.ZMQError as error:
             assert error.errno == int(zmq.ENOTSOCK)
         closing.result()
-        wait_for(lambda one=other: can_bind(one, address), "the address being free")
+        wait_for(lambda one=other, where=address: can_bind(one, where), "the address being free")
         assert not other.poll(10, int(zmq.POLLOUT))
         other.close()
 

@@ -31,7 +31,7 @@ def test_names():
     assert zmq.PUSH is pyzq.PUSH
     assert zmq.Socket is not pyzq.Socket
     assert issubclass(zmq.Context, pyzq.Context)
-    assert zmq.Context._instance is None
+    assert "_instance" in vars(zmq.Context)  # its shared context is not that of threads
 
 
 def test_waiting_lets_others_run(context):
