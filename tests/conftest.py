@@ -48,8 +48,6 @@ def limit_of(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    # gevent first: its hub is made once per process, and should not find what other loops have left in the thread
-    items.sort(key=lambda item: item.path.name != "test_green.py")
     if config.pluginmanager.hasplugin("timeout"):
         for item in items:
             if not item.get_closest_marker("timeout"):
