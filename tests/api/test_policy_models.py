@@ -157,7 +157,7 @@ def stalled(world, kind, policy):
     """A sender with a message begun for a peer that does not read."""
     sender = Sender(world, kind, policy, SNDBUF=4096)
     endpoint = world.bind(sender.socket, "tcp")
-    raw = RawPeer.connect(endpoint)
+    raw = RawPeer.connect(endpoint, rcvbuf=65536)
     raw.handshake(RAW[kind], b"peer" if kind == "ROUTER" else None)
     if kind in ("PUB", "XPUB"):
         raw.send(command(b"SUBSCRIBE"))
@@ -300,6 +300,7 @@ def test_receivers(world, kind, policy, transport):
 
 
 # -- policies that refuse
+
 
 @pytest.mark.parametrize("limit", [1, 2, 7])
 @pytest.mark.parametrize("kind", HERE)

@@ -68,14 +68,20 @@ class RawPeer:
         self.buffer = b""
 
     @classmethod
-    def connect(cls, endpoint):
+    def connect(cls, endpoint, rcvbuf=None):
+        """`rcvbuf`: bytes the system keeps for a peer that does not read (the window of tcp grows without it)."""
         transport, _, rest = endpoint.partition("://")
         if transport == "ipc":
             stream = socket.socket(socket.AF_UNIX)
             stream.connect("\0" + rest[1:] if rest.startswith("@") else rest)
             return cls(stream)
         host, _, port = rest.rpartition(":")
-        return cls(socket.create_connection((host.strip("[]"), int(port)), DEADLINE))
+        if rcvbuf is None:
+            return cls(socket.create_connection((host.strip("[]"), int(port)), DEADLINE))
+        stream = socket.socket()
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        stream.connect((host, int(port)))
+        return cls(stream)
 
     # -- bytes
 
