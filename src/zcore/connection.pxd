@@ -28,6 +28,7 @@ cdef enum:
 cdef enum:
     IOV_MAX_HERE = 32
     WRITE_BATCH = 262144  # bytes offered to the kernel at once
+    WRITE_LARGE = 4194304 # and of large messages: what a kernel's buffer may hold; each call costs as much as 10 KB do
     READ_BUDGET = 1048576 # bytes read in one turn of one connection
     CONTROL_ROOM = 256    # bytes for control frames (PING, PONG, ERROR) that wait for a message boundary
     ENCODE_BATCH = 65536  # bytes of the queue that are encoded at once, or the next frame if that is longer

@@ -501,6 +501,7 @@ cdef bint _encode_begin(conn* c, outq* o) noexcept nogil:
 
 cdef bint conn_write_begin(conn* c, outq* o) noexcept nogil:
     cdef size_t rest
+    cdef size_t most = WRITE_BATCH
     cdef int k
     if c.closing:
         return False
@@ -526,11 +527,13 @@ cdef bint conn_write_begin(conn* c, outq* o) noexcept nogil:
             c.iov[0].iov_len = c.control_len - c.control_off
             c.niov = 1
     else:
-        c.niov = byteq_iov(&o.q, c.iov, IOV_MAX_HERE, WRITE_BATCH)
+        if o.q.bytes > WRITE_BATCH and o.q.bytes // BIG_FRAME >= o.nmsgs:
+            most = WRITE_LARGE
+        c.niov = byteq_iov(&o.q, c.iov, IOV_MAX_HERE, most)
     if c.niov == 0:
         return False
     c.out_busy = True
-    o.held = o.begun + (o.q.unsent if o.q.unsent < WRITE_BATCH else WRITE_BATCH)
+    o.held = o.begun + (o.q.unsent if o.q.unsent < most else most)
     return True
 
 

@@ -38,6 +38,10 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT, SHUT_WR
 
 
+cdef enum:
+    DRAIN_BUDGET = 4194304    # bytes the reactor writes to one connection before others have their turn
+
+
 # --- without a peer ----------------------------------------------------------------------------------------
 
 cdef void _release(session* n) noexcept nogil:
@@ -104,10 +108,13 @@ cdef void session_ready(session* n, int revents) noexcept nogil:
 cdef void _drain(session* n) noexcept nogil:
     """[lock] Write until the kernel is full or nothing is left, within a budget."""
     cdef sock* s = n.s
-    cdef int _k
-    for _k in range(16):
+    cdef size_t written = 0
+    cdef int turns = 16
+    while turns and written < DRAIN_BUDGET:
         if traffic_write(s, n) != 1:
             break
+        written += n.c.offered
+        turns -= 1
     else:
         # more than its share: the reactor comes back after the others
         n.c.blocked = True

@@ -16,7 +16,8 @@ cdef enum:
     SPIN_PAYS = 48            # score from which spinning is worth its CPU
     SPIN_EXPLORE = 512        # below it, one wait in so many spins all the same
     PASS_ON = 20000           # ns a thread stays away that has passed on a signal that was not for it
-    LARGE_TURNS = 16          # turns of READ_BUDGET bytes before others, and signals, have theirs
+    READ_LARGE = 4194304      # bytes of a large frame read in one turn
+    LARGE_TURNS = 4           # turns before others, and signals, have theirs
     SPIN_EXPLORE_US = 150     # for longer: a peer that sleeps too answers late
 
 
@@ -50,7 +51,7 @@ cdef bint _read_large(sock* s) noexcept nogil:
     cdef int turns = LARGE_TURNS
     while turns and n != NULL and n == s.only and not n.c.in_busy and n.active and n.p.inn.big_size \
             and not n.p.inn.big_lies:
-        if not traffic_read(s, n, READ_BUDGET):
+        if not traffic_read(s, n, READ_LARGE):
             break
         turns -= 1
     return turns != LARGE_TURNS
