@@ -272,6 +272,8 @@ class SocketOptions:
     NORM_NUM_AUTOPARITY: int
     norm_push: int
     NORM_PUSH: int
+    spin_budget: int
+    SPIN_BUDGET: int
 
 
 for _name in SocketOptions.__annotations__:

@@ -223,6 +223,8 @@ class SocketOption(IntEnum):
     NORM_NUM_PARITY = 122
     NORM_NUM_AUTOPARITY = 123
     NORM_PUSH = 124
+    # pyzq's own
+    SPIN_BUDGET = 1000
     # older names
     IDENTITY = ROUTING_ID
     CONNECT_RID = CONNECT_ROUTING_ID
@@ -522,6 +524,7 @@ NORM_BLOCK_SIZE = SocketOption.NORM_BLOCK_SIZE
 NORM_NUM_PARITY = SocketOption.NORM_NUM_PARITY
 NORM_NUM_AUTOPARITY = SocketOption.NORM_NUM_AUTOPARITY
 NORM_PUSH = SocketOption.NORM_PUSH
+SPIN_BUDGET = SocketOption.SPIN_BUDGET
 MORE = MessageOption.MORE
 SHARED = MessageOption.SHARED
 SRCFD = MessageOption.SRCFD

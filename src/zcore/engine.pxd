@@ -112,7 +112,8 @@ cdef struct session:      # one stream connection, from accept or connect to its
     bint is_loopback      # tcp within this machine
     char peer_address[64]     # "192.0.2.1", for metadata
     char name[400]        # the endpoint, for events, also after `e` is gone
-    uint8_t self_id[256]  # what the handshake says of us: copied, since options may change
+    uint8_t self_id[256]  # our routing id, and below what the handshake says of us: copied, since options may change
+    size_t self_id_len
     uint8_t* self_meta
     bint was_active       # it was attached at some time
     bint ignored          # a duplicate identity: connected, and heard by nobody
@@ -209,7 +210,6 @@ cdef struct sock:
     uint32_t outside      # members that watch the set
     uint32_t spin_score   # 0-256: how often spinning paid
     uint32_t spin_count
-    int spin_us           # the budget
     uint32_t wake_round   # how often its thread had waited, or received, when this socket last woke somebody
     int last_cpu          # of the last thread that put something into our inbox
     # inproc

@@ -23,4 +23,4 @@ cdef void ctx_owes(ctx* x, int64_t since, owing* out) noexcept nogil
 # Of sockets whose LINGER, counted from `since` (ns) for those that are open, is not over.  No lock held.
 cdef int sock_export_fd(sock* s) noexcept nogil      # the signal descriptor, or negative errno
 cdef void sock_signal_seen(sock* s) noexcept nogil    # [lock] EVENTS was read
-cdef void spin_default(int us) noexcept nogil          # budget of new sockets' waits; 0: never spin
+cdef void spin_default(int us) noexcept nogil          # SPIN_BUDGET of new sockets, from the environment

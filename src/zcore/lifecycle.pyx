@@ -37,9 +37,8 @@ cdef enum:
     FLUSH_TICK = 100000       # ns between two looks at what was left for later
     EMPTY_TICKS = 4           # so many looks in vain, and the reactor waits to be called
     RETRY = 50000             # ns until the next try for a lock
-    SPIN_US = 50              # default budget of a wait's spinning
 
-cdef int _spin_default = SPIN_US
+cdef int _spin_default = -1    # us; -1: what the option says
 
 
 cdef sock* sock_new(ctx* x, int type, int* error) noexcept nogil:
@@ -64,8 +63,9 @@ cdef sock* sock_new(ctx* x, int type, int* error) noexcept nogil:
     s.linger_due = -1
     s.policy_timeout_ms = -2
     s.last_cpu = -1
-    s.spin_us = _spin_default
     options_init(&s.opt, type)
+    if _spin_default >= 0:
+        s.opt.spin_budget = _spin_default
     routing_init(&s.r, type, &s.opt)
     task_init(&s.job, _service, s)
     timer_init(&s.linger, _on_linger, s)

@@ -315,9 +315,11 @@ cdef void _configure(session* n, handshake_config* cfg, secrets* own) noexcept n
     """[lock] What our side says and demands, as the options say now."""
     cdef sock* s = n.s
     cfg.socket_type = s.type
-    if announces_identity(s.type) and s.opt.routing_id.size:
-        cfg.identity = _take(&s.opt.routing_id, n.self_id)
-        cfg.identity_len = s.opt.routing_id.size
+    _take(&s.opt.routing_id, n.self_id)
+    n.self_id_len = s.opt.routing_id.size
+    if announces_identity(s.type) and n.self_id_len:
+        cfg.identity = n.self_id
+        cfg.identity_len = n.self_id_len
     if s.opt.metadata.size:
         n.self_meta = <uint8_t*>malloc(s.opt.metadata.size)
         if n.self_meta != NULL:

@@ -21,6 +21,7 @@ cdef struct options:
     int sndtimeo
     int rcvtimeo
     int linger
+    int spin_budget                  # us
     int conflate
     int64_t maxmsgsize
     # connections

@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 
 cdef enum:
     MAX_ROWS = 160
-    MAX_NUMBER = 128          # numbers lie below this
+    MAX_NUMBER = 1024         # numbers lie below this; ours that libzmq does not have begin at 1000
     MAX_CTX_ROWS = 16
 
 # Socket types as bits of `types` and `used_by`.
@@ -231,6 +231,9 @@ cdef void _queues():
     _int(17, "LINGER", "", SG, &D.linger, -1, -1, MAX, NOW, "ms",
          "How long messages not yet sent outlive the close of the socket; -1 until they are sent, 0 drops them. The "
          "default is 0 for SUB and XSUB, and for every type in a context with BLOCKY 0.")
+    _int(1000, "SPIN_BUDGET", "", SG, &D.spin_budget, 50, 0, 10000, NOW, "us",
+         "How long a receive may look again and again before it sleeps, where that has paid; 0 never does. The "
+         "environment variable PYZQ_SPIN_US sets another default.")
     _bool(54, "CONFLATE", "", SG, &D.conflate, 0, ENDPOINT,
           "Keep only the newest message of each queue. For messages of one part; SNDHWM and RCVHWM do not count then.")
     _used(PULL | PUSH | SUB | PUB | DEALER)

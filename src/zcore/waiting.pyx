@@ -175,7 +175,7 @@ cdef bint _should_spin(sock* s, int64_t* budget_ns) noexcept nogil:
         only = s.only
         if only == NULL or only.c.closing or only.c.in_busy or only.p.inn.paused:
             return False
-    budget_ns[0] = <int64_t>s.spin_us * 1000
+    budget_ns[0] = <int64_t>s.opt.spin_budget * 1000
     if s.spin_score < SPIN_PAYS:
         s.spin_count += 1
         if s.spin_count % SPIN_EXPLORE:
@@ -238,7 +238,7 @@ cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
     cdef int64_t now
     cdef int64_t budget = 0
     cdef bint paid
-    if not want & WAIT_IN or s.spin_us <= 0:
+    if not want & WAIT_IN or s.opt.spin_budget <= 0:
         return 0
     if traffic_flush_now(s):
         return 1

@@ -60,8 +60,13 @@ cdef int _request(session* n, zmsg* parts) noexcept nogil:
     size[3] = n.zap_domain_len
     data[4] = <const uint8_t*>n.peer_address
     size[4] = strlen(n.peer_address)
+    # RFC 27 wants the peer's name.  Where it has none, or has not said it yet, handlers written for libzmq get what
+    # they know from there: the name of the socket that asks.
     data[5] = h.identity
     size[5] = h.identity_len
+    if h.identity_len == 0:
+        data[5] = n.self_id
+        size[5] = n.self_id_len
     data[6] = <const uint8_t*>h.ops.name
     size[6] = strlen(h.ops.name)
     for k in range(h.ncredentials):

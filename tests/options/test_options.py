@@ -1,5 +1,7 @@
 """Socket and context options by their effect; those of a pattern are in patterns/, of a connection in connection/."""
 
+import time
+
 import pytest
 from support.impl import OURS, needs_draft, ours_only, zmq
 from support.rawpeer import RawListener, RawPeer, command, greeting, properties
@@ -194,6 +196,39 @@ def test_events_and_type(world):
     wait_for(lambda: pull.get(int(zmq.EVENTS)) == int(zmq.POLLIN), "input")
     pull.recv()
     assert pull.get(int(zmq.EVENTS)) == 0
+
+
+@pytest.mark.skipif(not OURS, reason="the option is pyzq's")
+@pytest.mark.parametrize("where", ["socket", "context"])
+def test_spin_budget(world, where):
+    """One wait in 512 spins even where it has not paid, for as long as the budget lasts."""
+
+    def spins(budget):
+        if where == "socket":
+            pull = world.socket(zmq.PULL, RCVTIMEO=2)
+            pull.spin_budget = budget
+        else:
+            with zmq.Context() as context:
+                context.spin_budget = budget
+                pull = context.socket(zmq.PULL)
+                pull.rcvtimeo = 2
+                return most(pull)
+        assert pull.get(zmq.SPIN_BUDGET) == budget
+        return most(pull)
+
+    def most(pull):
+        with pull:
+            return max(cpu_of_a_wait(pull) for _ in range(600))
+
+    def cpu_of_a_wait(pull):
+        before = time.thread_time()
+        with pytest.raises(zmq.Again):
+            pull.recv()
+        return time.thread_time() - before
+
+    assert spins(10_000) > 5 * spins(0)
+    with pytest.raises(zmq.ZMQError, match="SPIN_BUDGET"):
+        world.socket(zmq.PULL).set(zmq.SPIN_BUDGET, 10_001)
 
 
 def test_routing_id_applies_to_later_connections(world):
