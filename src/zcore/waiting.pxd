@@ -34,7 +34,8 @@ cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil
 # other negative errno: no descriptor could be made
 cdef void watch_end(watch* w, pollfd* fds) noexcept nogil     # [lock; let go during reads] look at what came
 cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil
-# [lock; let go meanwhile] spin where that has paid; 1: look again; 0: nothing was done, nor the lock let go
+# [lock; let go meanwhile] spin where that has paid; 1: look again; 0: nothing has come
+# since the lock was taken
 cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noexcept nogil
 # [lock; let go during the wait] sleep. 0: look again; -EAGAIN: the deadline (ns, -1 none) has passed; -EINTR: a signal came
 cdef int wait_progress(sock* s, size_t budget, member* me) noexcept nogil

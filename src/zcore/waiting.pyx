@@ -237,11 +237,19 @@ cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
     cdef watch w
     cdef int64_t now
     cdef int64_t budget = 0
+    cdef uint32_t news
     cdef bint paid
     if not want & WAIT_IN or s.opt.spin_budget <= 0:
         return 0
-    if traffic_flush_now(s):
-        return 1
+    if s.flush != NULL:
+        # The lock is let go while that is written.  If there is no news meanwhile the wait goes on: who looks again has
+        # waited once, and does not spin any more.
+        news = zq_load32(&s.news)
+        zq_add32(&s.waiters, 1)
+        traffic_flush_now(s)
+        zq_sub32(&s.waiters, 1)
+        if not s.wake_open or zq_load32(&s.news) != news:
+            return 1
     if not s.leader and not s.reader_is_reactor and _read_large(s):
         return 1
     if not _should_spin(s, &budget):
