@@ -10,8 +10,11 @@ from .limits cimport (DROP_FILTERED, DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP
 from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size
 from .pipe cimport PUT_DROPPED
 from .platform cimport (zq_add32, zq_load32_seq, zq_load64, zq_load64_seq, zq_lock, zq_mutex_destroy, zq_mutex_init,
-                        zq_store32, zq_store64_relaxed, zq_sub32, zq_unlock, zq_xchg32, zq_xchg64)
+                        zq_prefetch, zq_store32, zq_store64_relaxed, zq_sub32, zq_unlock, zq_xchg32, zq_xchg64)
 from .ring cimport msgring_at, msgring_count, msgring_free, msgring_pop, msgring_reserve, msgring_slot
+
+cdef enum:
+    AHEAD = 4                 # messages; what the other side's CPU wrote is asked for so early
 
 cdef link* link_new() noexcept nogil:
     cdef link* k = <link*>calloc(1, sizeof(link))
@@ -147,10 +150,11 @@ cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t
                 _set_full(h)
                 if over_limit(&h.lim, h.nmsgs, h.nbytes):
                     return -EAGAIN
-    if msgring_reserve(&h.ring, npre + n) < 0:
+    if msgring_count(&h.ring) + npre + n > h.ring.cap and msgring_reserve(&h.ring, npre + n) < 0:
         return -ENOMEM
     wake[0] = h.hungry
     h.hungry = False
+    zq_prefetch(msgring_at(&h.ring, msgring_count(&h.ring) + AHEAD))
     for i in range(npre + n):
         slot = msgring_slot(&h.ring)
         zmsg_move(slot, &pre[i] if i < npre else &parts[i - npre])
@@ -203,6 +207,7 @@ cdef bint _sunk(half* h) noexcept nogil:
 
 cdef void _take_run(link* k, half* h, zmsg* out, bint* credit) noexcept nogil:
     zmsg_move(out, msgring_at(&h.run, 0))
+    zq_prefetch(msgring_at(&h.run, AHEAD))
     msgring_pop(&h.run)
     if out.flags & MSG_COMMAND:
         zq_lock(&k.lock)

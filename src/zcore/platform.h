@@ -66,6 +66,16 @@ static inline int zq_casp(void **p, void *want, void *v)
 }
 static inline void zq_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
+/* Memory that another CPU wrote last takes as long to come as several messages take to be handled. */
+static inline void zq_prefetch(const void* at)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(at, 1);
+#else
+    (void)at;
+#endif
+}
+
 static inline void zq_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

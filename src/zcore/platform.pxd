@@ -28,6 +28,7 @@ cdef extern from "platform.h" nogil:
     void* zq_xchgp(void** p, void* v)
     bint zq_casp(void** p, void* want, void* v)
     void zq_fence()
+    void zq_prefetch(const void* at)
     void zq_pause()
 
     ctypedef struct zq_mutex:
