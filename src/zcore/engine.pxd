@@ -239,6 +239,7 @@ cdef struct sock:
     session* large        # those that receive a large frame into something else than its final memory
     bint takes_frames     # the last receiving call asked for Frames, not for bytes
     uint32_t full_writes  # writes under way for queues that are full
+    uint32_t reads        # the reactor, or a sender, is reading what there is
     session* mind         # what the reactor is to look at: see TODO_MIND
     session* graves       # freed when no thread is in the set
     session* strangers    # accepted connections whose handshake is not over, the oldest first

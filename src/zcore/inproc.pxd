@@ -61,6 +61,9 @@ cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept n
 # Size and first byte of what link_take would give now; a writer that drops its oldest may still change that.
 cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil
 # The next part for side's reader: 1, or 0 when there is none. credit: the writer may go on.
+cdef zmsg* link_quick(link* k, int side) noexcept nogil
+# The hot path of link_take: the message of one part that side's reader gets next, if it is an object; NULL: no case for it.
+cdef void link_quick_pop(link* k, int side, bint* credit) noexcept nogil     # remove it; who calls has its reference now
 cdef void link_fold(link* k) noexcept nogil                 # [link.lock] nmsgs, nbytes and books of both directions are exact now
 cdef void link_leave(link* k, int side) noexcept nogil      # this side reads and writes no more
 cdef int link_inject(link* k, int side, zmsg* m) noexcept nogil     # put m before side's reader, outside the limits; 0 or -ENOMEM

@@ -7,7 +7,7 @@ from libc.stdlib cimport calloc, free, malloc
 from .keeper cimport keeper_clear, keeper_put, keeper_take, kept, kept_free
 from .limits cimport (DROP_FILTERED, DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_PEER_GONE, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
                       POLICY_KEEP_LAST, POLICY_TYPE, below_half, books, limits, over_limit, policy_blocks)
-from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size
+from .message cimport MK_OBJECT, MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size
 from .pipe cimport PUT_DROPPED
 from .platform cimport (zq_add32, zq_load32_seq, zq_load64, zq_load64_seq, zq_lock, zq_mutex_destroy, zq_mutex_init,
                         zq_prefetch, zq_store32, zq_store64_relaxed, zq_sub32, zq_unlock, zq_xchg32, zq_xchg64)
@@ -218,6 +218,28 @@ cdef void _take_run(link* k, half* h, zmsg* out, bint* credit) noexcept nogil:
     if not h.run_open:
         zq_xchg64(&h.took, h.took + 1)
     h.run_open = (out.flags & MSG_MORE) != 0
+    if zq_load32_seq(&h.full):
+        zq_lock(&k.lock)
+        credit[0] = _sunk(h)
+        zq_unlock(&k.lock)
+
+
+cdef zmsg* link_quick(link* k, int side) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    cdef zmsg* m
+    if msgring_count(&h.run) == 0 or h.run_open:
+        return NULL
+    m = msgring_at(&h.run, 0)
+    return m if m.kind == MK_OBJECT and m.flags == 0 and m.facts == NULL else NULL
+
+
+cdef void link_quick_pop(link* k, int side, bint* credit) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    credit[0] = False
+    zq_prefetch(msgring_at(&h.run, AHEAD))
+    zq_store64_relaxed(&h.took_bytes, h.took_bytes + msgring_at(&h.run, 0).body.ref.size)
+    msgring_pop(&h.run)
+    zq_xchg64(&h.took, h.took + 1)
     if zq_load32_seq(&h.full):
         zq_lock(&k.lock)
         credit[0] = _sunk(h)

@@ -9,7 +9,7 @@ from .platform cimport ticks_per_us, zq_lock, zq_ticks, zq_trylock_spin, zq_unlo
 from .poller cimport poll_event, poller_wait
 from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now,
                        reactor_retry, timer, timer_cancel, timer_init, timer_set)
-from .traffic cimport sock_wake, sock_wants_wake, traffic_read, traffic_settle, wakes, wakes_run
+from .traffic cimport sock_wake, sock_wants_wake, traffic_let_end, traffic_read, traffic_settle, wakes, wakes_run
 
 cdef enum:
     TICK_FIRST = 2000000      # ns
@@ -69,6 +69,7 @@ cdef void _read_ready(sock* s) noexcept nogil:
         return
     w.n = 0
     s.leader = True
+    s.reads += 1
     zq_unlock(&s.lock)
     count = poller_wait(&s.set, ev, 64, 0)
     zq_lock(&s.lock)
@@ -76,6 +77,7 @@ cdef void _read_ready(sock* s) noexcept nogil:
     for k in range(count if count > 0 else 0):
         n = <session*>ev[k].tag
         traffic_read(s, n, READ_BUDGET)
+    s.reads -= 1
     traffic_settle(s, &w)
     if sock_wants_wake(s):
         sock_wake(s)
@@ -157,13 +159,16 @@ cdef void lease_take_over(sock* s) noexcept nogil:
 
 cdef void lease_glance(sock* s) noexcept nogil:
     # What a subscriber said before this call should count for it, though the reactor had no time yet to wake up for it.
-    cdef uint64_t now
-    if s.lease != LEASE_ARMED or not s.set_open or s.set.fd < 0 or s.leader:
+    cdef uint64_t now = zq_ticks()
+    if now - s.glanced <= GLANCE_US * ticks_per_us():
         return
-    now = zq_ticks()
-    if now - s.glanced > GLANCE_US * ticks_per_us():
-        s.glanced = now
+    if s.reads:
+        traffic_let_end(s, &s.reads)
+    elif s.lease == LEASE_ARMED and s.set_open and s.set.fd >= 0:
         _read_ready(s)
+    else:
+        return
+    s.glanced = now
 
 
 cdef void lease_stop(sock* s) noexcept nogil:

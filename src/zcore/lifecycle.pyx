@@ -35,6 +35,7 @@ from .watchers cimport members_let_go
 
 cdef enum:
     FLUSH_TICK = 100000       # ns between two looks at what was left for later
+    FLUSH_TICK_MOST = 1000000
     EMPTY_TICKS = 4           # so many looks in vain, and the reactor waits to be called
     RETRY = 50000             # ns until the next try for a lock
 
@@ -150,6 +151,8 @@ cdef void _service(task* t) noexcept nogil:
     cdef uint32_t todo
     cdef wakes w
     cdef bint again = False
+    cdef int64_t began
+    cdef int64_t pause = FLUSH_TICK
     w.n = 0
     sock_ref(s)
     todo = zq_xchg32(&s.todo, 0)
@@ -179,7 +182,11 @@ cdef void _service(task* t) noexcept nogil:
     if s.flush_ticking:
         if s.flush != NULL:
             s.empty_ticks = 0
+            began = zq_now_ns()
             traffic_flush_now(s)
+            # Writing to many costs more than to one: the next time there is to be company for twice as long as it took.
+            pause = (zq_now_ns() - began) * 2
+            pause = FLUSH_TICK if pause < FLUSH_TICK else pause if pause < FLUSH_TICK_MOST else FLUSH_TICK_MOST
         else:
             s.empty_ticks += 1
         if s.empty_ticks < EMPTY_TICKS:
@@ -188,7 +195,7 @@ cdef void _service(task* t) noexcept nogil:
             s.flush_ticking = False
             s.empty_ticks = 0
     if again:
-        reactor_retry(s.rx, &s.job, FLUSH_TICK)
+        reactor_retry(s.rx, &s.job, pause)
     zq_unlock(&s.lock)
     wakes_run(&w)
     if s.closed:

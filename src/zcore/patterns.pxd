@@ -60,11 +60,17 @@ cdef const pattern* pattern_of(int type) noexcept nogil    # NULL: no such type
 cdef int route_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil
 # One whole message. 0 or negative errno: -EAGAIN (wait and try again), -EFSM, -EHOSTUNREACH, -EINVAL, -ENOTSUP, -ENOMEM.
 # Parts that were taken by reference have become MK_EMPTY; the caller releases the rest in any case.
+cdef int route_send_small(routing* r, const uint8_t* data, size_t size) noexcept nogil
+# The hot path of route_send, for one part that is to be copied: 0, or 1 when it is no case for it.
 cdef int route_send_check(routing* r, zmsg* first) noexcept nogil
 # The first of several parts, before the others are known: the same errors.
 cdef int route_peek(routing* r, part* out) noexcept nogil
 # The next frame for the application: 1; 0 when there is none; -EFSM, -ENOTSUP. The frame stays where it is.
 cdef void route_pop(routing* r, part* at, bint take) noexcept nogil
+cdef peer* route_quick(routing* r, part* out) noexcept nogil
+# The hot path of route_peek: whose message of one part comes next, a small one or an object; NULL when it is no case for
+# it. Its bytes are for recv() as they stand.
+cdef void route_quick_pop(routing* r, peer* p, part* at) noexcept nogil      # an object's reference is the caller's
 cdef bint route_can_send(routing* r) noexcept nogil          # POLLOUT
 cdef uint32_t route_number(routing* r) noexcept nogil         # routing id of the message just peeked
 cdef int route_group(routing* r, const uint8_t** group) noexcept nogil   # length of its group

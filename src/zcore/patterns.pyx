@@ -6,16 +6,16 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from .errno_zmq cimport EFSM, ENOTSUP
-from .inproc cimport link_put
-from .limits cimport DROP_FILTERED, DROP_PEER_GONE
-from .message cimport (MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_set_inline,
+from .inproc cimport link_put, link_quick, link_quick_pop
+from .limits cimport DROP_FILTERED, DROP_PEER_GONE, below_half
+from .message cimport (MK_OBJECT, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_set_inline,
                        zmsg_size)
-from .pipe cimport outq_push_bytes, outq_room, part, put_quick
+from .pipe cimport inq_bytes, inq_quick, inq_quick_pop, outq_push_bytes, outq_room, part, put_quick
 from .platform cimport zq_load32
 from .pubsub cimport fanout_send, groups_match, groups_send, topics_match, upstream_send, upward_peek, upward_pop
 from .routing cimport (MK_SHARED, PEER_INPROC, PEER_STREAM, peer, peer_blocks, peer_peek, peer_pop, peer_put, peer_refuse, peer_room,
                        peer_skip, routing, routing_choose, routing_chosen, routing_dirty, routing_find,
-                       routing_by_serial, routing_next_turn, routing_unready)
+                       routing_by_serial, routing_next_turn, routing_resume, routing_unready)
 from .zmtp cimport (SOCKET_TYPES, TYPE_CHANNEL, TYPE_CLIENT, TYPE_DEALER, TYPE_DGRAM, TYPE_DISH, TYPE_GATHER,
                     TYPE_PAIR, TYPE_PEER, TYPE_PUB, TYPE_PULL, TYPE_PUSH, TYPE_RADIO, TYPE_REP, TYPE_REQ,
                     TYPE_ROUTER, TYPE_SCATTER, TYPE_SERVER, TYPE_STREAM, TYPE_SUB, TYPE_XPUB, TYPE_XSUB)
@@ -84,10 +84,24 @@ cdef inline int _send_plain(routing* r, zmsg* m) noexcept nogil:
             return 1
         if first:
             routing_dirty(r, p)     # behind others it need not be told of: who reads goes on until there are none
-    elif p.out.full or not p.usable or put_quick(&p.out, m):
+    elif p.out.full or not p.usable or m.lent or put_quick(&p.out, zmsg_data(m), zmsg_size(m)):
         return 1
     else:
         routing_dirty(r, p)
+    r.turn_now += 1
+    if r.turn_now >= r.active:
+        r.turn_now = 0
+    return 0
+
+
+cdef int route_send_small(routing* r, const uint8_t* data, size_t size) noexcept nogil:
+    cdef peer* p
+    if _rows[r.type].send != SEND_BALANCE or _rows[r.type].wrap == WRAP_REQ or r.turn_now >= r.active:
+        return 1
+    p = r.turns[r.turn_now]
+    if p.kind != PEER_STREAM or p.out.full or not p.usable or put_quick(&p.out, data, size):
+        return 1
+    routing_dirty(r, p)
     r.turn_now += 1
     if r.turn_now >= r.active:
         r.turn_now = 0
@@ -457,6 +471,43 @@ cdef int route_peek(routing* r, part* out) noexcept nogil:
             r.current = NULL
             r.in_body = False
     return 0
+
+
+cdef peer* route_quick(routing* r, part* out) noexcept nogil:
+    cdef peer* p = r.ready
+    cdef const pattern* row = &_rows[r.type]
+    cdef zmsg* m
+    if p == NULL or r.current != NULL or row.recv != RECV_FAIR:
+        return NULL
+    if row.wrap != WRAP_NONE and row.wrap != WRAP_TOPICS and row.wrap != WRAP_NUMBER:
+        return NULL
+    if p.kind == PEER_STREAM:
+        if not inq_quick(&p.inn, out):
+            return NULL
+    else:
+        m = NULL if r.holding else link_quick(p.lnk, p.side)
+        if m == NULL:
+            return NULL
+        out.kind = MK_OBJECT
+        out.owner = m.body.ref.owner
+        out.data = m.body.ref.data
+        out.size = m.body.ref.size
+    if row.wrap == WRAP_TOPICS and not topics_match(r, out.data, out.size):
+        return NULL
+    return p
+
+
+cdef void route_quick_pop(routing* r, peer* p, part* at) noexcept nogil:
+    cdef bint credit
+    r.ready = p.ready_next
+    if p.kind != PEER_STREAM:
+        link_quick_pop(p.lnk, p.side, &credit)
+        if credit:
+            routing_dirty(r, p)
+        return
+    inq_quick_pop(&p.inn, at)
+    if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, inq_bytes(&p.inn)):
+        routing_resume(r, p)
 
 
 cdef void route_pop(routing* r, part* at, bint take) noexcept nogil:

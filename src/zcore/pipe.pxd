@@ -147,12 +147,11 @@ cdef inline int put_small(outq* o, const uint8_t* data, size_t size) noexcept no
     o.books.accepted += 1
     return 0
 
-cdef inline int put_quick(outq* o, zmsg* m) noexcept nogil:
-    """The hot path, whatever the policy: 0, or 1 when outq_put has to decide."""
-    cdef size_t size = zmsg_size(m)
-    if o.nmsgs >= o.quick_msgs or o.q.bytes + size >= o.quick_bytes or borrows(m):
+cdef inline int put_quick(outq* o, const uint8_t* data, size_t size) noexcept nogil:
+    """The hot path, whatever the policy, for bytes that are to be copied: 0, or 1 when outq_put has to decide."""
+    if o.nmsgs >= o.quick_msgs or o.q.bytes + size >= o.quick_bytes or size >= BORROW_FROM:
         return 1
-    return put_small(o, zmsg_data(m), size) != 0
+    return put_small(o, data, size) != 0
 
 
 # --- incoming ------------------------------------------------------------------------------------
@@ -183,6 +182,27 @@ cdef void inq_free(inq* i) noexcept nogil
 cdef inline size_t inq_bytes(inq* i) noexcept nogil:
     """What has been published and not yet popped, as limits count it."""
     return i.b.pub - i.b.head + i.big_bytes
+
+cdef inline bint inq_quick(inq* i, part* p) noexcept nogil:
+    """The hot path of inq_peek: is a message of one part below 256 bytes at the head, and not begun?"""
+    cdef uint8_t* f
+    if i.open or i.run != NULL or i.b.head >= i.b.pub:
+        return False
+    f = i.b.data + i.b.head
+    if f[0]:
+        return False
+    p.kind = MK_EMPTY
+    p.size = f[1]
+    p.data = f + 2
+    p.next = i.b.head + 2 + p.size
+    return True
+
+cdef inline void inq_quick_pop(inq* i, part* p) noexcept nogil:
+    """Remove what inq_quick has found."""
+    i.nmsgs -= 1
+    i.books.delivered += 1
+    i.books.bytes += p.size
+    i.b.head = p.next if i.nmsgs else i.b.pub
 
 cdef inline bint inq_ready(inq* i) noexcept nogil:
     return i.nmsgs != 0 or i.open

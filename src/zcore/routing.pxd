@@ -40,6 +40,7 @@ cdef struct peer:
     bint leaving          # nothing is put into its queue any more; it goes when that is empty
     bint in_ready         # in the fair queue
     bint dirty            # in routing.dirty
+    bint left             # its connection is one of several that the reactor is about to write to
     bint said_hello       # it has been connected before
     bint multipart        # it speaks ZAP: messages of several parts even with a type that knows single ones only
     void* asks            # the handshake (a session) that has asked an authoriser through it; then it is in no list

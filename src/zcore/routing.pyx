@@ -9,7 +9,7 @@ from .inproc cimport link_filter, link_policy, link_put, link_refuse, link_room,
 from .limits cimport DROP_FILTERED, DROP_NEWEST, DROP_PEER_GONE, POLICY_BLOCK, below_half
 from .message cimport (MK_BLOCK, MK_EMPTY, MSG_COMMAND, MSG_MORE, meta_unref, release_later, zmsg, zmsg_data,
                        zmsg_init, zmsg_own, zmsg_release, zmsg_size)
-from .pipe cimport (BEHIND_MET, inq_bytes, inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_push_bytes, outq_put,
+from .pipe cimport (BEHIND_MET, BIG_FRAME, inq_bytes, inq_free, inq_peek, inq_pop, inq_ready, outq_free, outq_push_bytes, outq_put,
                     outq_room, put_quick)
 from .platform cimport zq_now_ns
 from .ring cimport LEN_CONTROL, msgring_free
@@ -409,7 +409,10 @@ cdef int peer_put(routing* r, peer* p, zmsg* pre, uint32_t npre, zmsg* parts, ui
         if rc == -EPIPE:
             r.dropped[DROP_PEER_GONE] += 1
             return 1
-    elif n == 1 and npre == 0 and put_quick(&p.out, parts) == 0:
+    elif (n == 1 and npre == 0 and not parts.lent
+            and put_quick(&p.out, zmsg_data(parts), zmsg_size(parts)) == 0):
+        if p.left and p.out.q.unsent < BIG_FRAME:
+            return 0          # whoever writes what was there takes this along
         rc = 0
     else:
         rc = outq_put(&p.out, pre, npre, parts, n)

@@ -358,6 +358,8 @@ cdef bint session_close(session* n) noexcept nogil:
             at = &at[0].flush_next
         at[0] = n.flush_next
         n.in_flush = False
+        if n.p != NULL:
+            n.p.left = False
     traffic_unlist(n)
     if n.in_mind:
         at = &s.mind

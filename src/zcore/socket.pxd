@@ -24,5 +24,7 @@ cdef class Socket(SocketBase):
     cdef int _await_patiently(self, part* p, int64_t deadline) except? -1
     cdef int _await_input(self, part* p, int64_t deadline, bint dontwait) except -1
     cdef object _receive(self, int flags, bint copy)
+    cdef object _receive_quick(self)
+    cdef bint _send_quick(self, bytes data) noexcept
     cdef int64_t _receive_deadline(self, int flags)
     cdef Py_ssize_t _take_message(self, part* p, list into, bint copy) except -1

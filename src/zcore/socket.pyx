@@ -5,7 +5,10 @@ One file because a cdef class cannot be spread over several, and a base class fo
 
 from cpython.bytes cimport (PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE)
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.exc cimport PyErr_Clear
+from cpython.list cimport PyList_GET_ITEM
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.errno cimport EAGAIN, EINVAL, ENOMEM
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
@@ -21,9 +24,10 @@ from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, block_dat
                        zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
 from .patience cimport patience, patience_begin, patience_end, patience_init, sock_read_apart, sock_settle, sock_wait
 from .lease cimport lease_glance
-from .patterns cimport EAGER, SEND_GROUP, route_group, route_number, route_peek, route_pop, route_send, route_send_check
+from .patterns cimport (EAGER, SEND_GROUP, route_group, route_number, route_peek, route_pop, route_quick,
+                        route_quick_pop, route_send, route_send_check, route_send_small)
 from .pipe cimport part
-from .platform cimport zq_add32, zq_load32, zq_now_ns, zq_unlock
+from .platform cimport generation_word, zq_add32, zq_load32, zq_loadp, zq_now_ns, zq_trylock, zq_unlock
 from .routing cimport MK_SHARED, PEER_STREAM, peer
 from .traffic cimport sock_wake, traffic_before_send, traffic_inbox
 from .socket_base cimport SocketBase
@@ -39,6 +43,29 @@ from zcore.tracker import FINISHED, MessageTracker
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() nogil
+    PyObject* bytes_or_null "PyBytes_FromStringAndSize"(const char* data, Py_ssize_t n)
+
+cdef extern from *:
+    """
+    #define zq_take_over(o) (o)
+    """
+    object take_over "zq_take_over"(PyObject* data)      # with the reference that the caller has of it
+
+cdef uint32_t* _generation = generation_word()
+
+
+cdef inline PyObject* _quick_bytes(part* p) noexcept:
+    """What route_quick has found, with a reference that is the caller's once the message is removed; NULL: no case."""
+    cdef PyObject* data = <PyObject*>p.owner
+    if p.kind == MK_EMPTY:
+        data = bytes_or_null(<const char*>p.data, p.size)
+        if data == NULL:
+            PyErr_Clear()         # the long way says what is the matter
+    elif not PyBytes_CheckExact(<object>data) or p.data != <const uint8_t*>PyBytes_AS_STRING(<object>data) \
+            or <size_t>PyBytes_GET_SIZE(<object>data) != p.size:
+        data = NULL
+    return data
+
 
 cdef enum:
     DONTWAIT = 1
@@ -247,6 +274,8 @@ cdef class Socket(SocketBase):
         if routing_id is not None or group is not None or self.s == NULL or self.s.row.send == SEND_GROUP:
             return self._send_addressed(data, flags, copy, track, routing_id, group)
         if PyBytes_CheckExact(data) and copy:
+            if flags == 0 and self._send_quick(data):
+                return None
             zmsg_init(&m)
             Py_INCREF(data)
             zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
@@ -260,6 +289,18 @@ cdef class Socket(SocketBase):
             elif m.kind == MK_BLOCK:
                 zmsg_release(&m)
         return tracker
+
+    cdef bint _send_quick(self, bytes data) noexcept:
+        """The hot path of send(): one small part for a stream peer that has room.  False: no case for this."""
+        cdef sock* s = self.s
+        if s.nactive == 0 or s.generation != _generation[0] or release_pending() or not zq_trylock(&s.lock):
+            return False
+        if s.closed or s.nstage or s.full_writes or zq_load32(&s.fatal) or zq_loadp(<void**>&s.inbox) != NULL \
+                or route_send_small(&s.r, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) != 0:
+            zq_unlock(&s.lock)
+            return False
+        sock_settle(s)
+        return True
 
     cdef object _send_addressed(self, data, int flags, bint copy, bint track, routing_id, group):
         cdef zmsg[2] parts
@@ -424,14 +465,18 @@ cdef class Socket(SocketBase):
         cdef Py_ssize_t n
         cdef Py_ssize_t sent = 0
         cdef int rc = 0
+        cdef bint listed = type(items) is list
         self._enter()
         s = self.s
         n = len(items)            # exactly a list or tuple: asking it runs no code of others
         traffic_before_send(s)
         while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
-            item = items[at + sent]
+            item = <object>PyList_GET_ITEM(items, at + sent) if listed else <object>PyTuple_GET_ITEM(items, at + sent)
             if not PyBytes_CheckExact(item):
                 break
+            if route_send_small(&s.r, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item)) == 0:
+                sent += 1
+                continue
             zmsg_init(&m)
             Py_INCREF(item)
             zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), <void*>item)
@@ -618,6 +663,34 @@ cdef class Socket(SocketBase):
             release_drain()       # a buffer of the program's that this message came in, say
         return data
 
+    cdef object _receive_quick(self):
+        """The hot path of recv(): a message of one small part that has been read already, or None: no case for this."""
+        cdef sock* s = self.s
+        cdef part p
+        cdef peer* who
+        cdef PyObject* data = NULL
+        if s == NULL or s.generation != _generation[0] or release_pending() or not zq_trylock(&s.lock):
+            return None
+        s.touch += 1
+        if s.closed or zq_load32(&s.fatal) or zq_loadp(<void**>&s.inbox) != NULL:
+            zq_unlock(&s.lock)
+            return None
+        who = route_quick(&s.r, &p)
+        if who != NULL:
+            data = _quick_bytes(&p)
+        if data == NULL:
+            zq_unlock(&s.lock)
+            return None
+        route_quick_pop(&s.r, who, &p)
+        s.rcvmore = s.takes_frames = False
+        if (s.signal_open or zq_load32(&s.waiters)) and s.r.ready != NULL:
+            sock_wake(s)          # as in _receive
+        if s.r.dirty != NULL or s.r.resumed != NULL:
+            sock_settle(s)
+        else:
+            zq_unlock(&s.lock)
+        return take_over(data)
+
     cdef int64_t _receive_deadline(self, int flags):
         if self.s == NULL or flags & DONTWAIT or self.s.opt.rcvtimeo < 0:
             return -1
@@ -638,7 +711,12 @@ cdef class Socket(SocketBase):
 
         Source: zmq_recv(3).
         """
-        cdef object data = self._receive(flags, copy)
+        cdef object data
+        if copy:
+            data = self._receive_quick()
+            if data is not None:
+                return data
+        data = self._receive(flags, copy)
         if track and not copy:
             (<Frame>data).tracker = FINISHED
         return data
@@ -726,6 +804,8 @@ cdef class Socket(SocketBase):
             what `recv` raises, but for Again; ValueError: `max_n` is negative.
         """
         cdef part p
+        cdef peer* who
+        cdef PyObject* data
         cdef list flat = []
         cdef list out = None
         cdef list counts = None
@@ -748,7 +828,17 @@ cdef class Socket(SocketBase):
             try:
                 k = 0
                 while k < BATCH and have != want:
-                    n = self._take_message(&p, flat, True)
+                    who = route_quick(&self.s.r, &p)
+                    data = _quick_bytes(&p) if who != NULL else NULL
+                    if data != NULL:
+                        route_quick_pop(&self.s.r, who, &p)
+                        self.s.rcvmore = False
+                        flat.append(take_over(data))
+                        n = 1
+                    elif route_peek(&self.s.r, &p) == 1:
+                        n = self._take_message(&p, flat, True)
+                    else:
+                        break
                     have += 1
                     k += 1
                     if n != 1 or not singles:
@@ -760,8 +850,6 @@ cdef class Socket(SocketBase):
                             lock_py(&self.s.lock)
                         else:
                             counts.append(n)
-                    if route_peek(&self.s.r, &p) != 1:
-                        break
             except BaseException:
                 zq_unlock(&self.s.lock)
                 raise

@@ -30,6 +30,7 @@ cdef bint sock_wants_wake(sock* s) noexcept nogil
 cdef void wakes_run(wakes* w) noexcept nogil                        # no lock held
 
 cdef void traffic_inbox(sock* s) noexcept nogil                    # [lock] apply what inproc peers have told
+cdef void traffic_let_end(sock* s, const uint32_t* under_way) noexcept nogil    # [lock; let go of] for a moment at most
 cdef void traffic_before_send(sock* s) noexcept nogil
 # [lock; let go for a moment at most] the same, and hear what writes under way have taken, where a full queue means a drop
 cdef void traffic_hear(sock* s, peer* p) noexcept nogil            # [lock] it may have input

@@ -30,8 +30,8 @@ cdef enum:
     GATHER_FULL = 65536       # bytes that are written without waiting for more
     GATHER_US = 50            # longest wait for company of one connection
     BURST_US = 200            # and of all of a socket's, when one message goes to many
-    WRITE_SPIN = 5000
-    WRITE_PATIENCE = 2000000  # ns that a send which may drop waits for writes of full queues to come back
+    END_SPIN = 5000
+    END_PATIENCE = 2000000    # ns that a send which may drop waits for what is under way to come back
     TELL_MAX = 16
 
 
@@ -355,6 +355,7 @@ cdef void _leave(sock* s, session* n) noexcept nogil:
     """For the next call, or the reactor's next tick."""
     if not n.in_flush:
         n.in_flush = True
+        n.p.left = s.nactive > 1
         n.flush_next = s.flush
         s.flush = n
     if not s.flush_ticking:
@@ -362,21 +363,26 @@ cdef void _leave(sock* s, session* n) noexcept nogil:
         sock_post(s, TODO_FLUSH)
 
 
+cdef void traffic_let_end(sock* s, const uint32_t* under_way) noexcept nogil:
+    """What is under way does not block, but whoever it woke may have got its CPU: that is us, perhaps.  So this sleeps
+    after a moment."""
+    cdef int64_t start = zq_now_ns()
+    cdef int64_t now = start
+    while under_way[0] and now - start < END_PATIENCE:
+        zq_unlock(&s.lock)
+        if now - start < END_SPIN:
+            zq_pause()
+        else:
+            zq_sleep_ns(END_SPIN)
+        zq_lock(&s.lock)
+        now = zq_now_ns()
+
+
 cdef void traffic_before_send(sock* s) noexcept nogil:
-    cdef int64_t start, now
     if s.full_writes and s.row.traits & DROPS:
         # The kernel may have taken what fills the queue, and the writer have no turn yet to say so: a message dropped
-        # now would be lost to a peer that keeps up.  A write does not block, but whoever it woke may have got the
-        # writer's own CPU: that is us, perhaps.  So this sleeps after a moment.
-        start = now = zq_now_ns()
-        while s.full_writes and now - start < WRITE_PATIENCE:
-            zq_unlock(&s.lock)
-            if now - start < WRITE_SPIN:
-                zq_pause()
-            else:
-                zq_sleep_ns(WRITE_SPIN)
-            zq_lock(&s.lock)
-            now = zq_now_ns()
+        # now would be lost to a peer that keeps up.
+        traffic_let_end(s, &s.full_writes)
     traffic_inbox(s)
 
 
@@ -426,6 +432,8 @@ cdef int traffic_flush_now(sock* s) noexcept nogil:
         s.flush = n.flush_next
         n.in_flush = False
         n.flush_next = NULL
+        if n.p != NULL:
+            n.p.left = False
         rc = traffic_write(s, n)
         while rc == WRITE_MORE and rounds:
             rounds -= 1
