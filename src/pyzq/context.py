@@ -27,13 +27,13 @@ else:
     from pyzq._generic import T as SocketT
 
 # Contexts that can be shadowed by their address: address -> weak reference.
-_by_address: dict[int, ref[Any]] = {}
+_by_address: dict[int, ref[Context[Any]]] = {}
 
 
 def _remember(context: Context[Any]) -> None:
     address = context.underlying
 
-    def forget(dead: ref[Any]) -> None:
+    def forget(dead: ref[Context[Any]]) -> None:
         if _by_address.get(address) is dead:
             del _by_address[address]
 
@@ -126,7 +126,7 @@ class Context(AttributeSetter, _core.Context, Generic[SocketT]):
         Args:
             io_threads: used when the call makes the context.
         """
-        context = cls._instance
+        context: Self | None = cls._instance
         if context is None or context.closed or cls._instance_pid != os.getpid():
             with cls._instance_lock:
                 context = cls._instance

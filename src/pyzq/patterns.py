@@ -148,12 +148,13 @@ class Pattern:
     @property
     def context(self) -> Context[Any]:
         """The context the socket belongs to."""
-        return self.socket.context
+        context: Context[Any] = self.socket.context
+        return context
 
     @property
     def last_endpoint(self) -> str:
         """The address last bound or connected to, wildcards resolved."""
-        return self.socket.get(SocketOption.LAST_ENDPOINT).decode()
+        return self.socket.last_endpoint.decode()
 
     def __enter__(self) -> Self:
         return self

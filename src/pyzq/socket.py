@@ -96,7 +96,7 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     _shadow = False
     _shadow_obj: Any = None
-    _monitor_socket: Any = None
+    _monitor_socket: Self | None = None
     _type: int = -1
     _policies: tuple[Policy | None, Policy | None] = (None, None)
     _repr_cls: str = "zmq.Socket"
@@ -308,7 +308,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """
         if getattr(_known_option(option), "_opt_type", _OptType.bytes) is not _OptType.bytes:
             raise TypeError(f"option {option} will not return a string to be decoded")
-        return self.get(option).decode(encoding)
+        value: bytes = self.get(option)
+        return value.decode(encoding)
 
     setsockopt_string = setsockopt_unicode = set_string
     getsockopt_string = getsockopt_unicode = get_string
@@ -331,7 +332,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     def get_hwm(self) -> int:
         """SNDHWM, the high-water mark for sending, in messages for each peer; 0 is no limit."""
-        return self.get(SocketOption.SNDHWM)
+        mark: int = self.get(SocketOption.SNDHWM)
+        return mark
 
     def set_hwm(self, value: int) -> None:
         """Set both high-water marks, SNDHWM and RCVHWM."""
@@ -391,7 +393,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         Raises:
             ZMQError: ENOTSOCK when closed.
         """
-        return self.get(SocketOption.FD)
+        descriptor: int = self.get(SocketOption.FD)
+        return descriptor
 
     # monitor
 
@@ -414,7 +417,7 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         if addr is None:
             addr = f"inproc://pyzq.monitor.{os.getpid()}.{next(_monitor_numbers)}"
         self.monitor(addr, Event.ALL if events is None else events)
-        pair = self.context.socket(SocketType.PAIR)
+        pair: Self = self.context.socket(SocketType.PAIR)
         pair.connect(addr)
         self._monitor_socket = pair
         return pair
@@ -485,8 +488,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """
         from pyzq.utils import jsonapi
 
-        to_send = {key: kwargs.pop(key) for key in ("routing_id", "group") if key in kwargs}
-        return self.send(jsonapi.dumps(obj, **kwargs), flags=flags, **to_send)
+        to_send: dict[str, Any] = {key: kwargs.pop(key) for key in ("routing_id", "group") if key in kwargs}
+        return self.send(jsonapi.dumps(obj, **kwargs), flags, **to_send)
 
     def recv_json(self, flags: int = 0, **kwargs: Any) -> Any:
         """Receive an object as JSON.
@@ -543,7 +546,7 @@ def _at_address(address: int) -> Socket[Any]:
         context = found()
         for socket in context.sockets() if context is not None else ():
             if socket.underlying == address:
-                return socket
+                return socket  # type: ignore[no-any-return]
     raise make_error(Errno.EFAULT, f"no socket of this process has the address {address:#x}")
 
 

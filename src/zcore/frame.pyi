@@ -5,6 +5,7 @@ from typing import Any, Literal, overload
 
 from typing_extensions import Self
 
+from pyzq._typing import Buffer
 from zcore.tracker import MessageTracker
 
 class Frame:
@@ -14,7 +15,7 @@ class Frame:
     tracker: MessageTracker | None
     def __init__(
         self,
-        data: Any = None,
+        data: Buffer | None = None,
         track: bool = False,
         copy: bool | None = None,
         copy_threshold: int | None = None,
@@ -31,8 +32,13 @@ class Frame:
     def __getitem__(self, key: int | str) -> int | str: ...
     def fast_copy(self) -> Self: ...
     def __copy__(self) -> Self: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
     def __len__(self) -> int: ...
     def __bytes__(self) -> builtins.bytes: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class Hold: ...
+
+Message = Frame
 
 def held_buffers() -> list[int]: ...

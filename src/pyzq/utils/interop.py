@@ -23,9 +23,10 @@ def cast_int_addr(n: Any) -> int:
 
         return int(FFI().cast("uintptr_t", n))
     try:
-        return type(n).__index__(n)
+        number: int = type(n).__index__(n)
     except (AttributeError, TypeError):
         raise ValueError(f"Cannot cast {n!r} to int") from None
+    return number
 
 
 __all__ = ["cast_int_addr"]
