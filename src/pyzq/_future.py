@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from zcore.frame import Frame
     from zcore.tracker import MessageTracker
 
-    T = TypeVar("T")
-    U = TypeVar("U")
+    _T = TypeVar("_T")
+    _U = TypeVar("_U")
     _Base = Socket[Future[Any]]
 else:
     _Base = Socket
@@ -126,7 +126,7 @@ class _Waiter:
         self.queued = True
 
 
-def _chained(source: Future[U], target: Future[T], step: Callable[[U], T]) -> Future[T]:
+def _chained(source: Future[_U], target: Future[_T], step: Callable[[_U], _T]) -> Future[_T]:
     """Make `target` the outcome of `step(result of source)`, and a cancelled target cancel the source."""
 
     def forward(done: Any) -> None:
@@ -202,7 +202,7 @@ class _AsyncSocket(_Loop, _Base):
         """Connect to an address. See `Socket.connect`."""
         return self._changed(super().connect(addr))
 
-    def _changed(self, result: T) -> T:
+    def _changed(self, result: _T) -> _T:
         # A peer that is there at once is no news from outside, for which alone the descriptor is.
         if self._recv_futures or self._send_futures:
             self._look_again(self._current_loop)
@@ -365,8 +365,8 @@ class _AsyncSocket(_Loop, _Base):
         # They return what `send` and `send_multipart` return.
         def send_serialized(  # type: ignore[override]
             self,
-            msg: T,
-            serialize: Callable[[T], Sequence[Part]],
+            msg: _T,
+            serialize: Callable[[_T], Sequence[Part]],
             flags: int = 0,
             copy: bool = True,
             **kwargs: Any,
@@ -382,8 +382,8 @@ class _AsyncSocket(_Loop, _Base):
         send_unicode = send_string  # type: ignore[assignment]
 
     def recv_serialized(  # type: ignore[override]
-        self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True
-    ) -> Future[T]:
+        self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True
+    ) -> Future[_T]:
         """See `Socket.recv_serialized`; returns a future of the result."""
         return self._deserialize(self.recv_multipart(flags, copy), deserialize)
 
@@ -405,15 +405,15 @@ class _AsyncSocket(_Loop, _Base):
 
         return self._deserialize(self.recv(flags), pickle.loads)
 
-    def _deserialize(self, recvd: Future[U], load: Callable[[U], T]) -> Future[T]:
+    def _deserialize(self, recvd: Future[_U], load: Callable[[_U], _T]) -> Future[_T]:
         return _chained(recvd, self._new_future(self._current_loop), load)
 
     # waiting
 
-    def _do(self, mask: int, flags: int, call: Callable[[], T], timeout: float | None = None) -> Future[T]:
+    def _do(self, mask: int, flags: int, call: Callable[[], _T], timeout: float | None = None) -> Future[_T]:
         """Do something now, or when the socket is ready for it. What was asked first is done first."""
         loop = self._get_loop()
-        future: Future[T] = self._new_future(loop)
+        future: Future[_T] = self._new_future(loop)
         queue = self._recv_futures if mask == POLLIN else self._send_futures
         if not queue or flags & DONTWAIT:
             try:
@@ -640,9 +640,13 @@ class _AsyncPoller(_Loop, Poller):
                 if ready:
                     future.set_result(ready)
 
+        def expire() -> None:
+            if not future.done():
+                future.set_result([])
+
         cancel_timer = None
         if timeout is not None and timeout >= 0:
-            cancel_timer = self._call_later(loop, timeout / 1000, lambda: future.done() or future.set_result([]))
+            cancel_timer = self._call_later(loop, timeout / 1000, expire)
 
         def clean_up(done: Any) -> None:
             if cancel_timer is not None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from zcore.frame import Frame
     from zcore.tracker import MessageTracker
 
-    T = TypeVar("T")
+    _T = TypeVar("_T")
     _Base = Socket[Coroutine[Any, Any, Any]]
 else:
     _Base = Socket
@@ -276,7 +276,7 @@ class _StructuredSocket(_Base):
     # what is made of the received
 
     async def send_serialized(  # type: ignore[override]
-        self, msg: T, serialize: Callable[[T], Sequence[Part]], flags: int = 0, copy: bool = True, **kwargs: Any
+        self, msg: _T, serialize: Callable[[_T], Sequence[Part]], flags: int = 0, copy: bool = True, **kwargs: Any
     ) -> MessageTracker | None:
         """See `Socket.send_serialized`."""
         return await self.send_multipart(serialize(msg), flags, copy, **kwargs)
@@ -294,8 +294,8 @@ class _StructuredSocket(_Base):
         send_unicode = send_string  # type: ignore[assignment]
 
     async def recv_serialized(  # type: ignore[override]
-        self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True
-    ) -> T:
+        self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True
+    ) -> _T:
         """See `Socket.recv_serialized`."""
         return deserialize(await self.recv_multipart(flags, copy))
 
@@ -319,7 +319,7 @@ class _StructuredSocket(_Base):
 
     # waiting
 
-    async def _do(self, mask: int, flags: int, call: Callable[[], T], timeout: float | None = None) -> T:
+    async def _do(self, mask: int, flags: int, call: Callable[[], _T], timeout: float | None = None) -> _T:
         """Do something now, or when the socket is ready for it. What was asked first is done first."""
         scheduler = self._scheduler
         if turn_due():
@@ -344,7 +344,7 @@ class _StructuredSocket(_Base):
             return await self._in_turn(side, call)
         raise Again
 
-    async def _in_turn(self, side: _Side, call: Callable[[], T]) -> T:
+    async def _in_turn(self, side: _Side, call: Callable[[], _T]) -> _T:
         async with side.line:
             while True:
                 try:

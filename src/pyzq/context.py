@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar
 
     SocketT = TypeVar("SocketT", bound=Socket[Any], default=Socket[bytes])
-    OtherT = TypeVar("OtherT", bound=Socket[Any])
+    _OtherT = TypeVar("_OtherT", bound=Socket[Any])
 else:
     from pyzq._generic import Generic
     from pyzq._generic import T as SocketT
@@ -144,11 +144,11 @@ class Context(AttributeSetter, _core.Context, Generic[SocketT]):
         @overload
         def socket(self, socket_type: int, socket_class: None = None, **kwargs: Any) -> SocketT: ...
         @overload
-        def socket(self, socket_type: int, socket_class: Callable[..., OtherT], **kwargs: Any) -> OtherT: ...
+        def socket(self, socket_type: int, socket_class: Callable[..., _OtherT], **kwargs: Any) -> _OtherT: ...
 
     def socket(
-        self, socket_type: int, socket_class: Callable[..., OtherT] | None = None, **kwargs: Any
-    ) -> SocketT | OtherT:
+        self, socket_type: int, socket_class: Callable[..., _OtherT] | None = None, **kwargs: Any
+    ) -> SocketT | _OtherT:
         """A new socket.
 
         Args:

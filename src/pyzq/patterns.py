@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from zcore.frame import Frame
     from zcore.tracker import MessageTracker
 
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 
     class _Recv(Protocol):
         @overload
@@ -209,7 +209,7 @@ class _SendsParts(_Sends):
             self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False
         ) -> MessageTracker | None: ...
         def send_serialized(
-            self, msg: T, serialize: Callable[[T], Sequence[Part]], flags: int = 0, copy: bool = True
+            self, msg: _T, serialize: Callable[[_T], Sequence[Part]], flags: int = 0, copy: bool = True
         ) -> MessageTracker | None: ...
 
 
@@ -263,7 +263,7 @@ class _ReceivesParts(_Receives):
     if TYPE_CHECKING:
         recv_multipart: _RecvParts
 
-        def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> T: ...
+        def recv_serialized(self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True) -> _T: ...
 
 
 class Req(_SendsParts, _ReceivesParts, Pattern):

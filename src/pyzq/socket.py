@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, TypeVar
 
-    from pyzq._typing import Part
+    from pyzq._typing import Buffer, Part
     from pyzq.context import Context
     from pyzq.hwm import Policy
     from zcore.tracker import MessageTracker
 
     ReturnT = TypeVar("ReturnT", default=bytes)
     SocketT = TypeVar("SocketT", bound="Socket[Any]")
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 else:
     from pyzq._generic import Generic
     from pyzq._generic import T as ReturnT
@@ -48,6 +48,8 @@ class _Endpoint(Generic[SocketT]):
     __slots__ = ("addr", "kind", "socket")
 
     socket: SocketT
+    kind: str
+    addr: str
 
     def __init__(self, socket: SocketT, kind: str, addr: str) -> None:
         self.socket = socket
@@ -183,21 +185,25 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         except ValueError:
             return self._type
 
-    TYPE = socket_type = type
+    TYPE = type
+    socket_type = type
 
     # attributes
 
-    def __setattr__(self, key: str, value: Any) -> None:
-        topic_option = _TOPICS.get(key)
-        if topic_option is not None:
-            self.set(topic_option, value.encode() if isinstance(value, str) else value)
-        elif declares(type(self), key):
-            object.__setattr__(self, key, value)
-        else:
-            option = SocketOption.__members__.get(key.upper())
-            if option is None:
-                raise AttributeError(f"{type(self).__name__} has no such option: {key.upper()}")
-            self.set(option, value)
+    # Hidden from type checkers, which else take any name for an attribute that can be set.
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, key: str, value: Any) -> None:
+            topic_option = _TOPICS.get(key)
+            if topic_option is not None:
+                self.set(topic_option, value.encode() if isinstance(value, str) else value)
+            elif declares(type(self), key):
+                object.__setattr__(self, key, value)
+            else:
+                option = SocketOption.__members__.get(key.upper())
+                if option is None:
+                    raise AttributeError(f"{type(self).__name__} has no such option: {key.upper()}")
+                self.set(option, value)
 
     # endpoints
 
@@ -285,8 +291,14 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     # options
 
-    setsockopt = _core.Socket.set
-    getsockopt = _core.Socket.get
+    if TYPE_CHECKING:
+
+        def setsockopt(self, option: int, value: int | Buffer | None) -> None: ...
+        def getsockopt(self, option: int) -> Any: ...
+
+    else:
+        setsockopt = _core.Socket.set
+        getsockopt = _core.Socket.get
 
     def set_string(self, option: int, optval: str, encoding: str = "utf-8") -> None:
         """Set an option that takes bytes from a str.
@@ -311,8 +323,10 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         value: bytes = self.get(option)
         return value.decode(encoding)
 
-    setsockopt_string = setsockopt_unicode = set_string
-    getsockopt_string = getsockopt_unicode = get_string
+    setsockopt_string = set_string
+    setsockopt_unicode = set_string
+    getsockopt_string = get_string
+    getsockopt_unicode = get_string
 
     def subscribe(self, topic: str | bytes) -> None:
         """Receive messages that begin with these bytes (SUB). Also works as an attribute to be set.
@@ -340,8 +354,12 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         self.set(SocketOption.SNDHWM, value)
         self.set(SocketOption.RCVHWM, value)
 
-    hwm = property(get_hwm, set_hwm, None, "The high-water marks: reads SNDHWM, sets SNDHWM and RCVHWM.")
-    HWM = hwm
+    if TYPE_CHECKING:
+        hwm: int
+        HWM: int
+    else:
+        hwm = property(get_hwm, set_hwm, None, "The high-water marks: reads SNDHWM, sets SNDHWM and RCVHWM.")
+        HWM = hwm
 
     def set_hwm_policy(  # type: ignore[override]
         self, *, send: Policy | None = None, recv: Policy | None = None
@@ -431,8 +449,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     def send_serialized(
         self,
-        msg: T,
-        serialize: Callable[[T], Sequence[Part]],
+        msg: _T,
+        serialize: Callable[[_T], Sequence[Part]],
         flags: int = 0,
         copy: bool = True,
         **kwargs: Any,
@@ -446,7 +464,7 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """
         return self.send_multipart(serialize(msg), flags=flags, copy=copy, **kwargs)
 
-    def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> T:
+    def recv_serialized(self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True) -> _T:
         """Receive a message and return what a function makes of its parts.
 
         Args:
@@ -489,7 +507,9 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         from pyzq.utils import jsonapi
 
         to_send: dict[str, Any] = {key: kwargs.pop(key) for key in ("routing_id", "group") if key in kwargs}
-        return self.send(jsonapi.dumps(obj, **kwargs), flags, **to_send)
+        # A future, where `send` returns one.
+        sent: None = self.send(jsonapi.dumps(obj, **kwargs), flags=flags, **to_send)
+        return sent
 
     def recv_json(self, flags: int = 0, **kwargs: Any) -> Any:
         """Receive an object as JSON.
@@ -516,7 +536,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """
         import pickle
 
-        return self.send(pickle.dumps(obj, protocol), flags=flags, **kwargs)
+        sent: MessageTracker | None = self.send(pickle.dumps(obj, protocol), flags=flags, **kwargs)
+        return sent
 
     def recv_pyobj(self, flags: int = 0) -> Any:
         """Receive a pickled object.

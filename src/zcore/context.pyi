@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 IO_THREADS: int
 
+@disjoint_base
 class Context:
     def __init__(self, io_threads: int | Context = 1) -> None: ...
     @property

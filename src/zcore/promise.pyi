@@ -3,13 +3,15 @@
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Generator
 from contextvars import Context
+from types import GenericAlias
 from typing import Any, Generic, TypeVar
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 
+@disjoint_base
 class Promise(Generic[_T_co]):
     # What `asyncio.isfuture` looks for.
     _asyncio_future_blocking: bool
@@ -22,14 +24,21 @@ class Promise(Generic[_T_co]):
     def add_done_callback(self, fn: Callable[[Self], object], *, context: Context | None = None) -> None: ...
     def remove_done_callback(self, fn: Callable[[Self], object]) -> int: ...
     def __await__(self) -> Generator[Any, None, _T_co]: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Self | None: ...
 
+@disjoint_base
 class Call(Promise[_T_co]):
     def expire(self) -> None: ...
 
+@disjoint_base
 class Desk: ...
+
+@disjoint_base
 class Fault: ...
+
+@disjoint_base
 class Line: ...
 
 def done(value: _T) -> Promise[_T]: ...

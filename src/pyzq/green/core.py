@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from zcore.frame import Frame
     from zcore.tracker import MessageTracker
 
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 
 _READ = 1
 _TIMEOUTS = frozenset((SocketOption.RCVTIMEO, SocketOption.SNDTIMEO))
@@ -219,7 +219,7 @@ class _Socket(Socket):
                 raise Again
             return messages
 
-        with gevent.Timeout(None if timeout is None or timeout < 0 else timeout / 1000, False):
+        with gevent.Timeout(None if timeout is None or timeout < 0 else timeout / 1000, False):  # type: ignore[arg-type,unused-ignore]
             return self._do(PollEvent.POLLIN, 0, call)
         return []
 
@@ -247,7 +247,7 @@ class _Socket(Socket):
     setsockopt = set
     getsockopt = get
 
-    def _do(self, mask: int, flags: int, call: Callable[[int], T]) -> T:
+    def _do(self, mask: int, flags: int, call: Callable[[int], _T]) -> _T:
         side = None
         while True:
             try:
