@@ -24,7 +24,7 @@ from asyncio import Future as Future
 from pyzq import context as _context
 from pyzq import poll as _poll
 from pyzq import socket as _socket
-from pyzq._future import _warn_io_loop, _watches
+from pyzq._loop import _warn_io_loop, _watches
 from zcore.aio import AsyncSocket
 from zcore.promise import done, failed
 from zcore.socket import Socket as _CoreSocket
