@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, TypeVar
 
-    SocketT = TypeVar("SocketT", bound=Socket[Any], default=Socket[bytes])
+    SocketT = TypeVar("SocketT", bound=Socket[Any], default=Socket[bytes], covariant=True)
     _OtherT = TypeVar("_OtherT", bound=Socket[Any])
 else:
     from pyzq._generic import Generic

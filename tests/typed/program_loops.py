@@ -121,10 +121,15 @@ def of_gevent(copy: bool) -> None:
     assert_type(green_zmq.Poller().poll(5), list[tuple[Any, int]])
     assert_type(green_zmq.__version__, str)
     needs_bytes(socket)
+    needs_context(context)
 
 
 def needs_bytes(socket: zmq.Socket[bytes]) -> None:
     assert_type(recv_monitor_message(socket.get_monitor_socket()), MonitorMessage)
+
+
+def needs_context(context: zmq.Context) -> None:
+    assert_type(context.socket(zmq.PULL).recv(), bytes)
 
 
 async def monitors(of_asyncio: asyncio_zmq.Socket, of_trio: trio_zmq.Socket) -> None:
@@ -136,3 +141,4 @@ async def monitors(of_asyncio: asyncio_zmq.Socket, of_trio: trio_zmq.Socket) -> 
     assert_type(message["endpoint"], bytes)
     needs_bytes(of_asyncio)  # type: ignore[arg-type]
     needs_bytes(of_trio)  # type: ignore[arg-type]
+    needs_context(asyncio_zmq.Context())  # type: ignore[arg-type]

@@ -52,7 +52,13 @@ def run(folder, *command):
     # pyright asks the first Python that it finds where packages are.
     told["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, env={**os.environ, **told}, capture_output=True, text=True
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
     )
     return done.returncode, done.stdout, done.stderr
 
