@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SECONDARY:
-.PHONY: help build test demo bench bench-compare conformance lint docs dist wheels wheel-matrix asan tsan portable clean distclean
+.PHONY: help build test demo bench bench-compare conformance lint types docs dist wheels wheel-matrix asan tsan portable clean distclean
 
 help:
 	@echo "make demo           several processes talk over the patterns, then a table of speeds beside pyzmq's"
@@ -37,6 +37,7 @@ help:
 	@echo "make tsan           core tests under ThreadSanitizer"
 	@echo "make portable       core tests with the portable forms of platform.h"
 	@echo "make lint           ruff and cython-lint"
+	@echo "make types          the types, by mypy, stubtest and pyright"
 	@echo "make docs           renew docs/options.md, check the documents' links and the files they name"
 	@echo "make dist           sdist, wheel from it, tests against the installed wheel"
 	@echo "make wheels         wheels for this machine by cibuildwheel;  make wheel-matrix lists all of them"
@@ -98,6 +99,10 @@ conformance: $(STAMPS)/installed $(TEST_TOOLS)
 lint: $(STAMPS)/group-lint
 	@$(PY) -m ruff check .
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src examples benchmarks tests
+
+# pyright's npm package and node come as wheels: nothing is fetched while it runs.
+types: $(STAMPS)/installed $(STAMPS)/group-typing
+	@PYZQ_ALL_CHECKERS=1 $(PY) $(PYTEST) tests/typed
 
 docs: $(STAMPS)/installed
 	@$(PY) -m zcore.option_text > build/options.md && mv build/options.md docs/options.md

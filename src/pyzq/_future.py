@@ -9,99 +9,37 @@ An event loop of another kind overrides the methods of `_Loop`.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import zcore.socket as _core
+from pyzq._loop import _chained, _empty_when_late, _Loop, _warn_io_loop
 from pyzq.constants import Flag, PollEvent, SocketOption
 from pyzq.poll import Poller
-from pyzq.socket import Socket
+from pyzq.socket import Socket, _Endpoint
 from zcore.errors import Again, ZMQError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from typing import Any
+    from asyncio import Future
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, Literal, overload
 
     from typing_extensions import Self, TypeVar
 
-    from pyzq._typing import Part
+    from pyzq._typing import Buffer, Part
+    from pyzq.context import Context
+    from zcore.frame import Frame
+    from zcore.tracker import MessageTracker
 
-    T = TypeVar("T")
-    U = TypeVar("U")
+    _T = TypeVar("_T")
+    _U = TypeVar("_U")
+    _Base = Socket[Future[Any]]
+else:
+    _Base = Socket
 
 DONTWAIT, POLLIN, POLLOUT = Flag.DONTWAIT, PollEvent.POLLIN, PollEvent.POLLOUT
 EVENTS, RCVTIMEO, SNDTIMEO = SocketOption.EVENTS, SocketOption.RCVTIMEO, SocketOption.SNDTIMEO
-
-
-class _Watches:
-    """Who wants to know that a descriptor is ready, by loop and descriptor: a loop itself keeps only one callback."""
-
-    def __init__(self) -> None:
-        self._loops: WeakKeyDictionary[Any, dict[tuple[int, bool], list[Callable[[], Any]]]] = WeakKeyDictionary()
-
-    def add(self, loop: Any, fd: int, callback: Callable[[], Any], writing: bool = False) -> None:
-        watched = self._loops.setdefault(loop, {})
-        callbacks = watched.get((fd, writing))
-        if callbacks is not None:
-            callbacks.append(callback)
-            return
-        callbacks = watched[fd, writing] = [callback]
-        (loop.add_writer if writing else loop.add_reader)(fd, self._call, callbacks)
-
-    def remove(self, loop: Any, fd: int, callback: Callable[[], Any], writing: bool = False) -> None:
-        watched = self._loops.get(loop, {})
-        callbacks = watched.get((fd, writing))
-        if callbacks is None or callback not in callbacks:
-            return
-        callbacks.remove(callback)
-        if not callbacks:
-            del watched[fd, writing]
-            if not loop.is_closed():
-                (loop.remove_writer if writing else loop.remove_reader)(fd)
-
-    @staticmethod
-    def _call(callbacks: list[Callable[[], Any]]) -> None:
-        for callback in list(callbacks):
-            callback()
-
-
-_watches = _Watches()
-
-
-class _Loop:
-    """What a socket or poller asks of its event loop; here of asyncio's."""
-
-    def _default_loop(self) -> Any:
-        try:
-            return asyncio.get_running_loop()
-        except RuntimeError:
-            # Called before the loop runs: the one that is set for this thread, if any.
-            from warnings import catch_warnings, simplefilter
-
-            with catch_warnings():
-                simplefilter("ignore", DeprecationWarning)
-                return asyncio.get_event_loop()
-
-    def _new_future(self, loop: Any) -> Any:
-        return loop.create_future()
-
-    def _loop_is_closed(self, loop: Any) -> bool:
-        return loop.is_closed()
-
-    def _call_soon(self, loop: Any, callback: Callable[[], Any]) -> None:
-        loop.call_soon(callback)
-
-    def _call_later(self, loop: Any, seconds: float, callback: Callable[[], Any]) -> Callable[[], Any]:
-        """Returns what cancels the call."""
-        return loop.call_later(seconds, callback).cancel
-
-    def _watch(self, loop: Any, fd: int, callback: Callable[[], Any], writing: bool = False) -> None:
-        _watches.add(loop, fd, callback, writing)
-
-    def _unwatch(self, loop: Any, fd: int, callback: Callable[[], Any], writing: bool = False) -> None:
-        _watches.remove(loop, fd, callback, writing)
 
 
 class _Waiter:
@@ -117,35 +55,7 @@ class _Waiter:
         self.queued = True
 
 
-def _chained(source: Any, target: Any, step: Callable[[Any], Any]) -> Any:
-    """Make `target` the outcome of `step(result of source)`, and a cancelled target cancel the source."""
-
-    def forward(done: Any) -> None:
-        if target.done():
-            return
-        if done.cancelled():
-            target.cancel()
-        elif done.exception() is not None:
-            target.set_exception(done.exception())
-        else:
-            try:
-                target.set_result(step(done.result()))
-            except Exception as error:
-                target.set_exception(error)
-
-    def backward(done: Any) -> None:
-        if done.cancelled() and not source.done():
-            source.cancel()
-
-    if source.done():
-        forward(source)
-    else:
-        source.add_done_callback(forward)
-        target.add_done_callback(backward)
-    return target
-
-
-class _AsyncSocket(_Loop, Socket):
+class _AsyncSocket(_Loop, _Base):
     """A socket whose `send`, `recv` and `poll` return futures; see `Socket` for everything else.
 
     It belongs to the loop of the call that first waits. When it is used in another loop later, calls that still wait
@@ -160,11 +70,11 @@ class _AsyncSocket(_Loop, Socket):
 
     def __init__(
         self,
-        context: Any = None,
+        context: Context[Any] | Socket[Any] | None = None,
         socket_type: int = -1,
         io_loop: Any = None,
         *,
-        shadow: Any = 0,
+        shadow: Socket[Any] | int = 0,
         copy_threshold: int | None = None,
     ) -> None:
         self._recv_futures = deque()
@@ -174,7 +84,7 @@ class _AsyncSocket(_Loop, Socket):
             _warn_io_loop()
 
     @classmethod
-    def from_socket(cls, socket: Any, io_loop: Any = None) -> Self:
+    def from_socket(cls, socket: Socket[Any], io_loop: Any = None) -> Self:
         """A socket with futures that stands for the same socket as `socket`, which stays the owner."""
         return cls(shadow=socket, io_loop=io_loop)
 
@@ -185,15 +95,15 @@ class _AsyncSocket(_Loop, Socket):
         self._forget_loop()
         super().close(linger)
 
-    def bind(self, addr: str | bytes) -> Any:
+    def bind(self, addr: str | bytes) -> _Endpoint[Self]:
         """Listen on an address. See `Socket.bind`."""
         return self._changed(super().bind(addr))
 
-    def connect(self, addr: str | bytes) -> Any:
+    def connect(self, addr: str | bytes) -> _Endpoint[Self]:
         """Connect to an address. See `Socket.connect`."""
         return self._changed(super().connect(addr))
 
-    def _changed(self, result: T) -> T:
+    def _changed(self, result: _T) -> _T:
         # A peer that is there at once is no news from outside, for which alone the descriptor is.
         if self._recv_futures or self._send_futures:
             self._look_again(self._current_loop)
@@ -201,22 +111,54 @@ class _AsyncSocket(_Loop, Socket):
 
     # the calls
 
-    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def recv(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> Future[bytes]: ...
+        @overload
+        def recv(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> Future[Frame]: ...
+        @overload
+        def recv(self, flags: int, copy: Literal[False], track: bool = False) -> Future[Frame]: ...
+        @overload
+        def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Future[bytes | Frame]: ...
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Future[Any]:
         """Receive one part of a message. See `Socket.recv`; returns a future of the result."""
         receive = _core.Socket.recv
         return self._do(POLLIN, flags, lambda: receive(self, flags | DONTWAIT, copy, track))
 
-    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def recv_multipart(
+            self, flags: int = 0, copy: Literal[True] = True, track: bool = False
+        ) -> Future[list[bytes]]: ...
+        @overload
+        def recv_multipart(
+            self, flags: int = 0, *, copy: Literal[False], track: bool = False
+        ) -> Future[list[Frame]]: ...
+        @overload
+        def recv_multipart(self, flags: int, copy: Literal[False], track: bool = False) -> Future[list[Frame]]: ...
+        @overload
+        def recv_multipart(
+            self, flags: int = 0, copy: bool = True, track: bool = False
+        ) -> Future[list[bytes] | list[Frame]]: ...
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Future[Any]:
         """Receive a whole message. See `Socket.recv_multipart`; returns a future of the result."""
         receive = _core.Socket.recv_multipart
         return self._do(POLLIN, flags, lambda: receive(self, flags | DONTWAIT, copy, track))
 
-    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:
+    def recv_into(  # type: ignore[override]
+        self, buffer: Buffer, /, *, nbytes: int = 0, flags: int = 0
+    ) -> Future[int]:
         """Receive one part into a buffer. See `Socket.recv_into`; returns a future of the result."""
         receive = _core.Socket.recv_into
         return self._do(POLLIN, flags, lambda: receive(self, buffer, nbytes=nbytes, flags=flags | DONTWAIT))
 
-    def recv_many(self, max_n: int | None = None, timeout: float | None = None) -> Any:
+    def recv_many(  # type: ignore[override]
+        self, max_n: int | None = None, timeout: float | None = None
+    ) -> Future[list[Any]]:
         """Receive what is there, waiting for the first message. See `Socket.recv_many`; returns a future."""
         receive = _core.Socket.recv_many
 
@@ -230,6 +172,40 @@ class _AsyncSocket(_Loop, Socket):
         loop = self._current_loop
         return _empty_when_late(future, self._new_future(loop))
 
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            copy: Literal[True] = True,
+            track: Literal[False] = False,
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> Future[None]: ...
+        @overload
+        def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            *,
+            copy: Literal[False],
+            track: Literal[True],
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> Future[MessageTracker]: ...
+        @overload
+        def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            copy: bool = True,
+            track: bool = False,
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> Future[MessageTracker | None]: ...
+
     def send(
         self,
         data: Part,
@@ -238,24 +214,41 @@ class _AsyncSocket(_Loop, Socket):
         track: bool = False,
         routing_id: int | None = None,
         group: str | None = None,
-        **kwargs: Any,
-    ) -> Any:
+    ) -> Future[Any]:
         """Send one part of a message. See `Socket.send`; returns a future of the result."""
         send = _core.Socket.send
-        kwargs.update(routing_id=routing_id, group=group)
-        return self._do(POLLOUT, flags, lambda: send(self, data, flags | DONTWAIT, copy, track, **kwargs))
+        return self._do(
+            POLLOUT,
+            flags,
+            lambda: send(self, data, flags | DONTWAIT, copy, track, routing_id=routing_id, group=group),
+        )
 
     def send_multipart(  # type: ignore[override]
-        self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
-    ) -> Any:
+        self,
+        msg_parts: Iterable[Part],
+        flags: int = 0,
+        copy: bool = True,
+        track: bool = False,
+        *,
+        routing_id: int | None = None,
+        group: str | None = None,
+    ) -> Future[MessageTracker | None]:
         """Send a whole message. See `Socket.send_multipart`; returns a future of the result."""
         send = _core.Socket.send_multipart
-        return self._do(POLLOUT, flags, lambda: send(self, msg_parts, flags | DONTWAIT, copy, track, **kwargs))
+        # An iterator is read once, however often this is tried; what is no sequence of parts is refused as ever.
+        parts = msg_parts if hasattr(msg_parts, "__len__") else list(msg_parts)
+        return self._do(
+            POLLOUT,
+            flags,
+            lambda: send(self, parts, flags | DONTWAIT, copy, track, routing_id=routing_id, group=group),
+        )
 
-    def poll(self, timeout: float | None = None, flags: int = POLLIN) -> Any:
+    def poll(  # type: ignore[override]
+        self, timeout: float | None = None, flags: int = POLLIN
+    ) -> Future[int]:
         """Wait for events. See `Socket.poll`; returns a future of the result, cancelled when the socket is closed."""
         loop = self._get_loop()
-        future = self._new_future(loop)
+        future: Future[int] = self._new_future(loop)
         try:
             ready = self.get(EVENTS) & flags
         except ZMQError as error:
@@ -269,37 +262,59 @@ class _AsyncSocket(_Loop, Socket):
 
     # what is made of the received
 
-    def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> Any:
+    if TYPE_CHECKING:
+        # They return what `send` and `send_multipart` return.
+        def send_serialized(  # type: ignore[override]
+            self,
+            msg: _T,
+            serialize: Callable[[_T], Sequence[Part]],
+            flags: int = 0,
+            copy: bool = True,
+            **kwargs: Any,
+        ) -> Future[MessageTracker | None]: ...
+        def send_string(  # type: ignore[override]
+            self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any
+        ) -> Future[MessageTracker | None]: ...
+        def send_json(self, obj: Any, flags: int = 0, **kwargs: Any) -> Future[None]: ...  # type: ignore[override]
+        def send_pyobj(  # type: ignore[override]
+            self, obj: Any, flags: int = 0, protocol: int | None = None, **kwargs: Any
+        ) -> Future[MessageTracker | None]: ...
+
+        send_unicode = send_string  # type: ignore[assignment]
+
+    def recv_serialized(  # type: ignore[override]
+        self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True
+    ) -> Future[_T]:
         """See `Socket.recv_serialized`; returns a future of the result."""
         return self._deserialize(self.recv_multipart(flags, copy), deserialize)
 
-    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Any:
+    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Future[str]:  # type: ignore[override]
         """See `Socket.recv_string`; returns a future of the result."""
         return self._deserialize(self.recv(flags), lambda data: data.decode(encoding))
 
-    recv_unicode = recv_string
+    recv_unicode = recv_string  # type: ignore[assignment]
 
-    def recv_json(self, flags: int = 0, **kwargs: Any) -> Any:
+    def recv_json(self, flags: int = 0, **kwargs: Any) -> Future[Any]:
         """See `Socket.recv_json`; returns a future of the result."""
         from pyzq.utils import jsonapi
 
         return self._deserialize(self.recv(flags), lambda data: jsonapi.loads(data, **kwargs))
 
-    def recv_pyobj(self, flags: int = 0) -> Any:
+    def recv_pyobj(self, flags: int = 0) -> Future[Any]:
         """See `Socket.recv_pyobj`, its warning too; returns a future of the result."""
         import pickle
 
         return self._deserialize(self.recv(flags), pickle.loads)
 
-    def _deserialize(self, recvd: Any, load: Callable[[Any], T]) -> Any:
+    def _deserialize(self, recvd: Future[_U], load: Callable[[_U], _T]) -> Future[_T]:
         return _chained(recvd, self._new_future(self._current_loop), load)
 
     # waiting
 
-    def _do(self, mask: int, flags: int, call: Callable[[], T], timeout: float | None = None) -> Awaitable[T]:
+    def _do(self, mask: int, flags: int, call: Callable[[], _T], timeout: float | None = None) -> Future[_T]:
         """Do something now, or when the socket is ready for it. What was asked first is done first."""
         loop = self._get_loop()
-        future = self._new_future(loop)
+        future: Future[_T] = self._new_future(loop)
         queue = self._recv_futures if mask == POLLIN else self._send_futures
         if not queue or flags & DONTWAIT:
             try:
@@ -463,42 +478,21 @@ class _AsyncSocket(_Loop, Socket):
             self._unwatch(loop or self._current_loop, fd, self._on_ready)
 
 
-def _empty_when_late(source: Any, target: Any) -> Any:
-    """`recv_many` returns an empty list when its time is over."""
-
-    def forward(done: Any) -> None:
-        if target.done():
-            return
-        if done.cancelled():
-            target.cancel()
-        elif isinstance(done.exception(), Again):
-            target.set_result([])
-        elif done.exception() is not None:
-            target.set_exception(done.exception())
-        else:
-            target.set_result(done.result())
-
-    if source.done():
-        forward(source)
-    else:
-        source.add_done_callback(forward)
-        target.add_done_callback(lambda done: source.cancel() if done.cancelled() and not source.done() else None)
-    return target
-
-
 class _AsyncPoller(_Loop, Poller):
     """A poller whose `poll` returns a future."""
 
     _socket_class: type[_AsyncSocket] = _AsyncSocket
 
-    def poll(self, timeout: float | None = -1) -> Any:
+    def poll(  # type: ignore[override]
+        self, timeout: float | None = -1
+    ) -> Future[list[tuple[Any, int]]]:
         """Wait until something is ready. See `Poller.poll`; returns a future of the result.
 
         Args:
             timeout: ms; None or negative waits for ever.
         """
         loop = self._default_loop()
-        future = self._new_future(loop)
+        future: Future[list[tuple[Any, int]]] = self._new_future(loop)
         look = super().poll
         try:
             ready = look(0)
@@ -524,9 +518,13 @@ class _AsyncPoller(_Loop, Poller):
                 if ready:
                     future.set_result(ready)
 
+        def expire() -> None:
+            if not future.done():
+                future.set_result([])
+
         cancel_timer = None
         if timeout is not None and timeout >= 0:
-            cancel_timer = self._call_later(loop, timeout / 1000, lambda: future.done() or future.set_result([]))
+            cancel_timer = self._call_later(loop, timeout / 1000, expire)
 
         def clean_up(done: Any) -> None:
             if cancel_timer is not None:
@@ -554,9 +552,3 @@ class _AsyncPoller(_Loop, Poller):
         # Exporting a descriptor may be what makes a socket look at its connections.
         self._call_soon(loop, wake)
         return future
-
-
-def _warn_io_loop() -> None:
-    from warnings import warn
-
-    warn("io_loop is not needed: the loop of the call is used", DeprecationWarning, stacklevel=3)

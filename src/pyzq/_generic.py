@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from types import GenericAlias
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class _Subscriptable:
     __slots__ = ()
 
-    __class_getitem__ = classmethod(GenericAlias)  # type: ignore[var-annotated]
+    __class_getitem__: Any = classmethod(GenericAlias)
 
 
 class Generic:

@@ -17,7 +17,7 @@ _NOT_READABLE = (Errno.EINVAL, Errno.EFAULT)
 
 
 def _option_property(option: SocketOption) -> property:
-    def read(self: Any) -> int | bytes:
+    def read(self: Any) -> Any:
         try:
             return self.get(option)
         except ZMQError as error:
@@ -25,7 +25,7 @@ def _option_property(option: SocketOption) -> property:
                 raise AttributeError(f"{option.name} attribute is write-only") from error
             raise
 
-    def write(self: Any, value: int | bytes) -> None:
+    def write(self: Any, value: Any) -> None:
         self.set(option, value)
 
     return property(read, write, None, f"The option {option.name}.")

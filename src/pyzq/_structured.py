@@ -21,14 +21,19 @@ from zcore.promise import turn_due, turned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from typing import Any, Literal, overload
 
     from typing_extensions import Self, TypeVar
 
-    from pyzq._typing import Part
+    from pyzq._typing import Buffer, Part
+    from zcore.frame import Frame
+    from zcore.tracker import MessageTracker
 
-    T = TypeVar("T")
+    _T = TypeVar("_T")
+    _Base = Socket[Coroutine[Any, Any, Any]]
+else:
+    _Base = Socket
 
 DONTWAIT, POLLIN, POLLOUT = Flag.DONTWAIT, PollEvent.POLLIN, PollEvent.POLLOUT
 EVENTS, RCVTIMEO, SNDTIMEO = SocketOption.EVENTS, SocketOption.RCVTIMEO, SocketOption.SNDTIMEO
@@ -63,7 +68,7 @@ class _Side:
         self.poller.register(socket, mask)
 
 
-class _StructuredSocket(Socket):
+class _StructuredSocket(_Base):
     """A socket whose `send`, `recv`, their variants and `poll` are coroutines. See `pyzq.Socket`."""
 
     _scheduler: _Scheduler
@@ -74,7 +79,7 @@ class _StructuredSocket(Socket):
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def from_socket(cls, socket: Any) -> Self:
+    def from_socket(cls, socket: Socket[Any]) -> Self:
         """A socket with coroutines that stands for the same socket as `socket`, which stays the owner."""
         return cls(shadow=socket)
 
@@ -96,19 +101,45 @@ class _StructuredSocket(Socket):
 
     # the calls
 
-    async def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # type: ignore[override]
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        async def recv(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> bytes: ...
+        @overload
+        async def recv(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> Frame: ...
+        @overload
+        async def recv(self, flags: int, copy: Literal[False], track: bool = False) -> Frame: ...
+        @overload
+        async def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame: ...
+
+    async def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame:
         """Receive one part of a message. See `Socket.recv`."""
         receive = _core.Socket.recv
         return await self._do(POLLIN, flags, lambda: receive(self, flags | DONTWAIT, copy, track))
 
-    async def recv_multipart(  # type: ignore[override]
-        self, flags: int = 0, copy: bool = True, track: bool = False
-    ) -> Any:
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        async def recv_multipart(
+            self, flags: int = 0, copy: Literal[True] = True, track: bool = False
+        ) -> list[bytes]: ...
+        @overload
+        async def recv_multipart(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> list[Frame]: ...
+        @overload
+        async def recv_multipart(self, flags: int, copy: Literal[False], track: bool = False) -> list[Frame]: ...
+        @overload
+        async def recv_multipart(
+            self, flags: int = 0, copy: bool = True, track: bool = False
+        ) -> list[bytes] | list[Frame]: ...
+
+    async def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> list[bytes] | list[Frame]:
         """Receive a whole message. See `Socket.recv_multipart`."""
         receive = _core.Socket.recv_multipart
         return await self._do(POLLIN, flags, lambda: receive(self, flags | DONTWAIT, copy, track))
 
-    async def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:  # type: ignore[override]
+    async def recv_into(  # type: ignore[override]
+        self, buffer: Buffer, /, *, nbytes: int = 0, flags: int = 0
+    ) -> int:
         """Receive one part into a buffer. See `Socket.recv_into`."""
         receive = _core.Socket.recv_into
         return await self._do(POLLIN, flags, lambda: receive(self, buffer, nbytes=nbytes, flags=flags | DONTWAIT))
@@ -130,23 +161,70 @@ class _StructuredSocket(Socket):
         except Again:
             return []
 
-    async def send(  # type: ignore[override]
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        async def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            copy: Literal[True] = True,
+            track: Literal[False] = False,
+            *,
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> None: ...
+        @overload
+        async def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            *,
+            copy: Literal[False],
+            track: Literal[True],
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> MessageTracker: ...
+        @overload
+        async def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            copy: bool = True,
+            track: bool = False,
+            *,
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> MessageTracker | None: ...
+
+    async def send(
         self, data: Part, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
-    ) -> Any:
+    ) -> MessageTracker | None:
         """Send one part of a message. See `Socket.send`."""
         send = _core.Socket.send
         return await self._do(POLLOUT, flags, lambda: send(self, data, flags | DONTWAIT, copy, track, **kwargs))
 
     async def send_multipart(  # type: ignore[override]
-        self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
-    ) -> Any:
+        self,
+        msg_parts: Iterable[Part],
+        flags: int = 0,
+        copy: bool = True,
+        track: bool = False,
+        *,
+        routing_id: int | None = None,
+        group: str | None = None,
+    ) -> MessageTracker | None:
         """Send a whole message. See `Socket.send_multipart`."""
         send = _core.Socket.send_multipart
         # An iterator is read once, however often this is tried; what is no sequence of parts is refused as ever.
         parts = msg_parts if hasattr(msg_parts, "__len__") else list(msg_parts)
-        return await self._do(POLLOUT, flags, lambda: send(self, parts, flags | DONTWAIT, copy, track, **kwargs))
+        return await self._do(
+            POLLOUT, flags, lambda: send(self, parts, flags | DONTWAIT, copy, track, routing_id=routing_id, group=group)
+        )
 
-    async def send_many(self, messages: Iterable[Any], flags: int = 0) -> int:  # type: ignore[override]
+    async def send_many(  # type: ignore[override]
+        self, messages: Iterable[Buffer | Sequence[Buffer]], flags: int = 0
+    ) -> int:
         """Send many messages. See `Socket.send_many`; cancelled, it has sent some."""
         send_many = _core.Socket.send_many
         source, sent = iter(messages), 0
@@ -169,11 +247,12 @@ class _StructuredSocket(Socket):
                 at += count
                 sent += count
 
-    async def poll(self, timeout: float | None = None, flags: int = POLLIN) -> Any:  # type: ignore[override]
+    async def poll(self, timeout: float | None = None, flags: int = POLLIN) -> int:  # type: ignore[override]
         """Wait for events. See `Socket.poll`."""
         poller = _StructuredPoller(self._scheduler)
         poller.register(self, flags)
-        return dict(await poller.poll(timeout)).get(self, 0)
+        ready: dict[Any, int] = dict(await poller.poll(timeout))
+        return ready.get(self, 0)
 
     def __aiter__(self) -> Self:
         return self
@@ -197,18 +276,30 @@ class _StructuredSocket(Socket):
     # what is made of the received
 
     async def send_serialized(  # type: ignore[override]
-        self, msg: Any, serialize: Any, flags: int = 0, copy: bool = True, **kwargs: Any
-    ) -> Any:
+        self, msg: _T, serialize: Callable[[_T], Sequence[Part]], flags: int = 0, copy: bool = True, **kwargs: Any
+    ) -> MessageTracker | None:
         """See `Socket.send_serialized`."""
         return await self.send_multipart(serialize(msg), flags, copy, **kwargs)
 
+    if TYPE_CHECKING:
+        # They return what `send` returns.
+        async def send_string(  # type: ignore[override]
+            self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any
+        ) -> MessageTracker | None: ...
+        async def send_json(self, obj: Any, flags: int = 0, **kwargs: Any) -> None: ...  # type: ignore[override]
+        async def send_pyobj(  # type: ignore[override]
+            self, obj: Any, flags: int = 0, protocol: int | None = None, **kwargs: Any
+        ) -> MessageTracker | None: ...
+
+        send_unicode = send_string  # type: ignore[assignment]
+
     async def recv_serialized(  # type: ignore[override]
-        self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True
-    ) -> T:
+        self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True
+    ) -> _T:
         """See `Socket.recv_serialized`."""
         return deserialize(await self.recv_multipart(flags, copy))
 
-    async def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Any:  # type: ignore[override]
+    async def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> str:  # type: ignore[override]
         """See `Socket.recv_string`."""
         return (await self.recv(flags)).decode(encoding)
 
@@ -228,7 +319,7 @@ class _StructuredSocket(Socket):
 
     # waiting
 
-    async def _do(self, mask: int, flags: int, call: Callable[[], T], timeout: float | None = None) -> T:
+    async def _do(self, mask: int, flags: int, call: Callable[[], _T], timeout: float | None = None) -> _T:
         """Do something now, or when the socket is ready for it. What was asked first is done first."""
         scheduler = self._scheduler
         if turn_due():
@@ -253,7 +344,7 @@ class _StructuredSocket(Socket):
             return await self._in_turn(side, call)
         raise Again
 
-    async def _in_turn(self, side: _Side, call: Callable[[], T]) -> T:
+    async def _in_turn(self, side: _Side, call: Callable[[], _T]) -> _T:
         async with side.line:
             while True:
                 try:

@@ -120,6 +120,6 @@ def _source_loader(path: str | None) -> object:
 
 if __name__ == "__main__":
     # Through the module's own name, so that the program may take `__main__` over.
-    from pyzq.as_zmq import main as run
+    from pyzq.as_zmq import main as _run
 
-    run(sys.argv[1:])
+    _run(sys.argv[1:])

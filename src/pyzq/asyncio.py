@@ -24,26 +24,31 @@ from asyncio import Future as Future
 from pyzq import context as _context
 from pyzq import poll as _poll
 from pyzq import socket as _socket
-from pyzq._future import _warn_io_loop, _watches
+from pyzq._loop import _warn_io_loop, _watches
 from zcore.aio import AsyncSocket
 from zcore.promise import done, failed
 from zcore.socket import Socket as _CoreSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Sequence
+    from selectors import BaseSelector
     from typing import Any
 
     from typing_extensions import Self, TypeVar
 
-    T = TypeVar("T")
+    from pyzq._typing import Part
+    from zcore.promise import Promise
+    from zcore.tracker import MessageTracker
+
+    _T = TypeVar("_T")
 
 
 class ProactorSelectorThreadWarning(RuntimeWarning):
     """Kept for programs that filter it; it concerns loops of Windows."""
 
 
-class Socket(AsyncSocket, _socket.Socket):
+class Socket(AsyncSocket, _socket.Socket["Future[Any]"]):
     """A socket for asyncio. See `pyzq.Socket`; `send`, `recv`, their variants and `poll` return futures.
 
     It belongs to the loop in which a call has to wait. It may move to another one; as long as calls wait in a loop that
@@ -54,11 +59,11 @@ class Socket(AsyncSocket, _socket.Socket):
 
     def __init__(
         self,
-        context: Any = None,
+        context: _context.Context[Any] | _socket.Socket[Any] | None = None,
         socket_type: int = -1,
         io_loop: Any = None,
         *,
-        shadow: Any = 0,
+        shadow: _socket.Socket[Any] | int = 0,
         copy_threshold: int | None = None,
     ) -> None:
         super().__init__(context, socket_type, shadow=shadow, copy_threshold=copy_threshold)
@@ -66,7 +71,7 @@ class Socket(AsyncSocket, _socket.Socket):
             _warn_io_loop()
 
     @classmethod
-    def from_socket(cls, socket: Any, io_loop: Any = None) -> Self:
+    def from_socket(cls, socket: _socket.Socket[Any], io_loop: Any = None) -> Self:
         """A socket with futures that stands for the same socket as `socket`, which stays the owner."""
         return cls(shadow=socket, io_loop=io_loop)
 
@@ -76,23 +81,45 @@ class Socket(AsyncSocket, _socket.Socket):
     async def __aexit__(self, *args: object) -> None:
         self.close()
 
-    def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> Any:
+    if TYPE_CHECKING:
+        # They return what `send` and `send_multipart` return.
+        def send_serialized(  # type: ignore[override]
+            self,
+            msg: _T,
+            serialize: Callable[[_T], Sequence[Part]],
+            flags: int = 0,
+            copy: bool = True,
+            **kwargs: Any,
+        ) -> Promise[MessageTracker | None]: ...
+        def send_string(  # type: ignore[override]
+            self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any
+        ) -> Promise[MessageTracker | None]: ...
+        def send_json(self, obj: Any, flags: int = 0, **kwargs: Any) -> Promise[None]: ...  # type: ignore[override]
+        def send_pyobj(  # type: ignore[override]
+            self, obj: Any, flags: int = 0, protocol: int | None = None, **kwargs: Any
+        ) -> Promise[MessageTracker | None]: ...
+
+        send_unicode = send_string  # type: ignore[assignment]
+
+    def recv_serialized(  # type: ignore[override]
+        self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True
+    ) -> Promise[_T]:
         """See `Socket.recv_serialized`; returns a future of the result."""
         return self._recv_multipart_as(deserialize, flags, copy)
 
-    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Any:
+    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Promise[str]:  # type: ignore[override]
         """See `Socket.recv_string`; returns a future of the result."""
         return self._recv_as(lambda data: data.decode(encoding), flags)
 
-    recv_unicode = recv_string
+    recv_unicode = recv_string  # type: ignore[assignment]
 
-    def recv_json(self, flags: int = 0, **kwargs: Any) -> Any:
+    def recv_json(self, flags: int = 0, **kwargs: Any) -> Promise[Any]:
         """See `Socket.recv_json`; returns a future of the result."""
         from pyzq.utils import jsonapi
 
         return self._recv_as(lambda data: jsonapi.loads(data, **kwargs), flags)
 
-    def recv_pyobj(self, flags: int = 0) -> Any:
+    def recv_pyobj(self, flags: int = 0) -> Promise[Any]:
         """See `Socket.recv_pyobj`, its warning too; returns a future of the result."""
         import pickle
 
@@ -104,7 +131,9 @@ class Poller(_poll.Poller):
 
     _socket_class = Socket
 
-    def poll(self, timeout: float | None = -1) -> Any:
+    def poll(  # type: ignore[override]
+        self, timeout: float | None = -1
+    ) -> Awaitable[list[tuple[Any, int]]]:
         """Wait until something is ready. See `Poller.poll`; returns a future of the result.
 
         Args:
@@ -140,7 +169,7 @@ class _Polling:
     def __init__(self, poller: Poller, timeout: float | None) -> None:
         self.poller = poller
         self.loop = asyncio.get_running_loop()
-        self.future = self.loop.create_future()
+        self.future: Future[list[tuple[Any, int]]] = self.loop.create_future()
         self.timer: Any = None
         self.watched: list[tuple[int, bool]] = []
         try:
@@ -189,7 +218,13 @@ class Context(_context.Context[Socket]):
     # Not shared with pyzq.Context, whose sockets are of another kind.
     _instance = None
 
-    def __init__(self, io_threads: Any = 1, shadow: Any = 0, *, io_loop: Any = None) -> None:
+    def __init__(
+        self,
+        io_threads: int | _context.Context[Any] = 1,
+        shadow: _context.Context[Any] | int = 0,
+        *,
+        io_loop: Any = None,
+    ) -> None:
         if io_loop is not None:
             _warn_io_loop()
         super().__init__(io_threads, shadow)
@@ -198,7 +233,7 @@ class Context(_context.Context[Socket]):
 class ZMQEventLoop(asyncio.SelectorEventLoop):
     """A loop like any other: no special one is needed."""
 
-    def __init__(self, selector: Any = None) -> None:
+    def __init__(self, selector: BaseSelector | None = None) -> None:
         from warnings import warn
 
         warn("ZMQEventLoop is not needed: any loop with add_reader does", DeprecationWarning, stacklevel=2)

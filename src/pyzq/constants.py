@@ -101,6 +101,7 @@ class _OptType(Enum):
 class SocketOption(IntEnum):
     """Options of `Socket.get` and `Socket.set`; each also an attribute of a socket, in lower or upper case."""
 
+    _value_: int
     _opt_type: _OptType
 
     def __new__(cls, value: int, opt_type: _OptType = _OptType.int) -> Self:

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, TypeVar
 
-    SocketT = TypeVar("SocketT", bound=Socket[Any], default=Socket[bytes])
-    OtherT = TypeVar("OtherT", bound=Socket[Any])
+    SocketT = TypeVar("SocketT", bound=Socket[Any], default=Socket[bytes], covariant=True)
+    _OtherT = TypeVar("_OtherT", bound=Socket[Any])
 else:
     from pyzq._generic import Generic
     from pyzq._generic import T as SocketT
 
 # Contexts that can be shadowed by their address: address -> weak reference.
-_by_address: dict[int, ref[Any]] = {}
+_by_address: dict[int, ref[Context[Any]]] = {}
 
 
 def _remember(context: Context[Any]) -> None:
     address = context.underlying
 
-    def forget(dead: ref[Any]) -> None:
+    def forget(dead: ref[Context[Any]]) -> None:
         if _by_address.get(address) is dead:
             del _by_address[address]
 
@@ -126,7 +126,7 @@ class Context(AttributeSetter, _core.Context, Generic[SocketT]):
         Args:
             io_threads: used when the call makes the context.
         """
-        context = cls._instance
+        context: Self | None = cls._instance
         if context is None or context.closed or cls._instance_pid != os.getpid():
             with cls._instance_lock:
                 context = cls._instance
@@ -144,11 +144,13 @@ class Context(AttributeSetter, _core.Context, Generic[SocketT]):
         @overload
         def socket(self, socket_type: int, socket_class: None = None, **kwargs: Any) -> SocketT: ...
         @overload
-        def socket(self, socket_type: int, socket_class: Callable[..., OtherT], **kwargs: Any) -> OtherT: ...
+        def socket(self, socket_type: int, socket_class: type[_OtherT], **kwargs: Any) -> _OtherT: ...
+        @overload
+        def socket(self, socket_type: int, socket_class: Callable[..., _OtherT], **kwargs: Any) -> _OtherT: ...
 
     def socket(
-        self, socket_type: int, socket_class: Callable[..., OtherT] | None = None, **kwargs: Any
-    ) -> SocketT | OtherT:
+        self, socket_type: int, socket_class: Callable[..., _OtherT] | None = None, **kwargs: Any
+    ) -> SocketT | _OtherT:
         """A new socket.
 
         Args:

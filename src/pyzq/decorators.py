@@ -21,9 +21,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import Any, TypeVar
+    from typing import Any, Protocol, TypeVar
 
-    FuncT = TypeVar("FuncT", bound=Callable[..., Any])
+    _ResultT = TypeVar("_ResultT")
+
+    class _Decorator(Protocol):
+        """The decorated function is called without what it is handed."""
+
+        def __call__(self, func: Callable[..., _ResultT], /) -> Callable[..., _ResultT]: ...
 
 
 def _name_and_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str | None, tuple[Any, ...]]:
@@ -32,21 +37,21 @@ def _name_and_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     return kwargs.pop("name", None), args
 
 
-def _hand_over(make: Callable[..., AbstractContextManager[Any]], name: str | None) -> Callable[[FuncT], FuncT]:
-    def decorate(func: FuncT) -> FuncT:
+def _hand_over(make: Callable[..., AbstractContextManager[Any]], name: str | None) -> _Decorator:
+    def decorate(func: Callable[..., _ResultT]) -> Callable[..., _ResultT]:
         @wraps(func)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> _ResultT:
             with make(args, kwargs) as made:
                 if name is None:
                     return func(*args, made, **kwargs)
                 return func(*args, **{**kwargs, name: made})
 
-        return wrapper  # type: ignore[return-value]
+        return wrapper
 
     return decorate
 
 
-def context(*args: Any, **kwargs: Any) -> Callable[[FuncT], FuncT]:
+def context(*args: Any, **kwargs: Any) -> _Decorator:
     """A new context for each call of a function; terminated when the call ends.
 
     Args:
@@ -57,7 +62,7 @@ def context(*args: Any, **kwargs: Any) -> Callable[[FuncT], FuncT]:
     return _hand_over(lambda call_args, call_kwargs: Context(*args, **kwargs), name)
 
 
-def socket(*args: Any, **kwargs: Any) -> Callable[[FuncT], FuncT]:
+def socket(*args: Any, **kwargs: Any) -> _Decorator:
     """A new socket for each call of a function; closed when the call ends.
 
     It belongs to the context in the keyword `context_name`, else to the first context among the arguments of the call,

@@ -218,7 +218,7 @@ def _make(cls: type[Policy], fields: tuple[tuple[str, Any], ...]) -> Policy:
 def _number(name: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, bool) or not hasattr(type(value), "__index__"):
         raise TypeError(f"{name} must be an integer, not {value!r}")
-    number = type(value).__index__(value)
+    number: int = type(value).__index__(value)
     if not least <= number <= most:
         raise ValueError(f"{name} must be from {least} to {most}, not {number}")
     return number

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from pyzq._typing import Buffer, Part
     from pyzq.hwm import Policy
-    from pyzq.socket import Socket
+    from pyzq.socket import Socket, _Endpoint
     from zcore.frame import Frame
     from zcore.tracker import MessageTracker
 
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 
     class _Recv(Protocol):
         @overload
@@ -148,12 +148,13 @@ class Pattern:
     @property
     def context(self) -> Context[Any]:
         """The context the socket belongs to."""
-        return self.socket.context
+        context: Context[Any] = self.socket.context
+        return context
 
     @property
     def last_endpoint(self) -> str:
         """The address last bound or connected to, wildcards resolved."""
-        return self.socket.get(SocketOption.LAST_ENDPOINT).decode()
+        return self.socket.last_endpoint.decode()
 
     def __enter__(self) -> Self:
         return self
@@ -166,12 +167,12 @@ class Pattern:
 
     if TYPE_CHECKING:
 
-        def bind(self, addr: str | bytes) -> Any: ...
+        def bind(self, addr: str | bytes) -> _Endpoint[Socket[bytes]]: ...
         def bind_to_random_port(
             self, addr: str, min_port: int = 49152, max_port: int = 65536, max_tries: int = 100
         ) -> int: ...
         def close(self, linger: int | None = None) -> None: ...
-        def connect(self, addr: str | bytes) -> Any: ...
+        def connect(self, addr: str | bytes) -> _Endpoint[Socket[bytes]]: ...
         def disable_monitor(self) -> None: ...
         def disconnect(self, addr: str | bytes) -> None: ...
         def fileno(self) -> int: ...
@@ -179,7 +180,7 @@ class Pattern:
         def get_monitor_socket(self, events: int | None = None, addr: str | None = None) -> Socket[bytes]: ...
         def monitor(self, addr: str | bytes | None, events: int = ...) -> None: ...
         def poll(self, timeout: float | None = None, flags: int = ...) -> int: ...
-        def set(self, option: int, value: int | bytes) -> None: ...
+        def set(self, option: int, value: int | Buffer | None) -> None: ...
         def set_hwm_policy(self, *, send: Policy | None = None, recv: Policy | None = None) -> None: ...
         def stats(self) -> dict[str, Any]: ...
         def unbind(self, addr: str | bytes) -> None: ...
@@ -208,7 +209,7 @@ class _SendsParts(_Sends):
             self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False
         ) -> MessageTracker | None: ...
         def send_serialized(
-            self, msg: T, serialize: Callable[[T], Sequence[Part]], flags: int = 0, copy: bool = True
+            self, msg: _T, serialize: Callable[[_T], Sequence[Part]], flags: int = 0, copy: bool = True
         ) -> MessageTracker | None: ...
 
 
@@ -262,7 +263,7 @@ class _ReceivesParts(_Receives):
     if TYPE_CHECKING:
         recv_multipart: _RecvParts
 
-        def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> T: ...
+        def recv_serialized(self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True) -> _T: ...
 
 
 class Req(_SendsParts, _ReceivesParts, Pattern):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyzq._typing import HasFileno
     from pyzq.socket import Socket
 
-    Pollable: TypeAlias = Socket[Any] | HasFileno | int
+    _Pollable: TypeAlias = Socket[Any] | HasFileno | int
 
 POLLIN, POLLOUT, POLLERR = PollEvent.POLLIN, PollEvent.POLLOUT, PollEvent.POLLERR
 
@@ -27,7 +27,7 @@ class Poller(PollerBase):
 
 
 def select(
-    rlist: Iterable[Pollable], wlist: Iterable[Pollable], xlist: Iterable[Pollable], timeout: float | None = None
+    rlist: Iterable[_Pollable], wlist: Iterable[_Pollable], xlist: Iterable[_Pollable], timeout: float | None = None
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Like `select.select`, for sockets too.
 

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, TypeVar
 
-    from pyzq._typing import Part
+    from pyzq._typing import Buffer, Part
     from pyzq.context import Context
     from pyzq.hwm import Policy
     from zcore.tracker import MessageTracker
 
     ReturnT = TypeVar("ReturnT", default=bytes)
     SocketT = TypeVar("SocketT", bound="Socket[Any]")
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 else:
     from pyzq._generic import Generic
     from pyzq._generic import T as ReturnT
@@ -48,6 +48,8 @@ class _Endpoint(Generic[SocketT]):
     __slots__ = ("addr", "kind", "socket")
 
     socket: SocketT
+    kind: str
+    addr: str
 
     def __init__(self, socket: SocketT, kind: str, addr: str) -> None:
         self.socket = socket
@@ -96,7 +98,7 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     _shadow = False
     _shadow_obj: Any = None
-    _monitor_socket: Any = None
+    _monitor_socket: Self | None = None
     _type: int = -1
     _policies: tuple[Policy | None, Policy | None] = (None, None)
     _repr_cls: str = "zmq.Socket"
@@ -183,21 +185,25 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         except ValueError:
             return self._type
 
-    TYPE = socket_type = type
+    TYPE = type
+    socket_type = type
 
     # attributes
 
-    def __setattr__(self, key: str, value: Any) -> None:
-        topic_option = _TOPICS.get(key)
-        if topic_option is not None:
-            self.set(topic_option, value.encode() if isinstance(value, str) else value)
-        elif declares(type(self), key):
-            object.__setattr__(self, key, value)
-        else:
-            option = SocketOption.__members__.get(key.upper())
-            if option is None:
-                raise AttributeError(f"{type(self).__name__} has no such option: {key.upper()}")
-            self.set(option, value)
+    # Hidden from type checkers, which else take any name for an attribute that can be set.
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, key: str, value: Any) -> None:
+            topic_option = _TOPICS.get(key)
+            if topic_option is not None:
+                self.set(topic_option, value.encode() if isinstance(value, str) else value)
+            elif declares(type(self), key):
+                object.__setattr__(self, key, value)
+            else:
+                option = SocketOption.__members__.get(key.upper())
+                if option is None:
+                    raise AttributeError(f"{type(self).__name__} has no such option: {key.upper()}")
+                self.set(option, value)
 
     # endpoints
 
@@ -285,8 +291,14 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     # options
 
-    setsockopt = _core.Socket.set
-    getsockopt = _core.Socket.get
+    if TYPE_CHECKING:
+
+        def setsockopt(self, option: int, value: int | Buffer | None) -> None: ...
+        def getsockopt(self, option: int) -> Any: ...
+
+    else:
+        setsockopt = _core.Socket.set
+        getsockopt = _core.Socket.get
 
     def set_string(self, option: int, optval: str, encoding: str = "utf-8") -> None:
         """Set an option that takes bytes from a str.
@@ -308,10 +320,13 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """
         if getattr(_known_option(option), "_opt_type", _OptType.bytes) is not _OptType.bytes:
             raise TypeError(f"option {option} will not return a string to be decoded")
-        return self.get(option).decode(encoding)
+        value: bytes = self.get(option)
+        return value.decode(encoding)
 
-    setsockopt_string = setsockopt_unicode = set_string
-    getsockopt_string = getsockopt_unicode = get_string
+    setsockopt_string = set_string
+    setsockopt_unicode = set_string
+    getsockopt_string = get_string
+    getsockopt_unicode = get_string
 
     def subscribe(self, topic: str | bytes) -> None:
         """Receive messages that begin with these bytes (SUB). Also works as an attribute to be set.
@@ -331,15 +346,20 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     def get_hwm(self) -> int:
         """SNDHWM, the high-water mark for sending, in messages for each peer; 0 is no limit."""
-        return self.get(SocketOption.SNDHWM)
+        mark: int = self.get(SocketOption.SNDHWM)
+        return mark
 
     def set_hwm(self, value: int) -> None:
         """Set both high-water marks, SNDHWM and RCVHWM."""
         self.set(SocketOption.SNDHWM, value)
         self.set(SocketOption.RCVHWM, value)
 
-    hwm = property(get_hwm, set_hwm, None, "The high-water marks: reads SNDHWM, sets SNDHWM and RCVHWM.")
-    HWM = hwm
+    if TYPE_CHECKING:
+        hwm: int
+        HWM: int
+    else:
+        hwm = property(get_hwm, set_hwm, None, "The high-water marks: reads SNDHWM, sets SNDHWM and RCVHWM.")
+        HWM = hwm
 
     def set_hwm_policy(  # type: ignore[override]
         self, *, send: Policy | None = None, recv: Policy | None = None
@@ -391,7 +411,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         Raises:
             ZMQError: ENOTSOCK when closed.
         """
-        return self.get(SocketOption.FD)
+        descriptor: int = self.get(SocketOption.FD)
+        return descriptor
 
     # monitor
 
@@ -414,7 +435,7 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         if addr is None:
             addr = f"inproc://pyzq.monitor.{os.getpid()}.{next(_monitor_numbers)}"
         self.monitor(addr, Event.ALL if events is None else events)
-        pair = self.context.socket(SocketType.PAIR)
+        pair: Self = self.context.socket(SocketType.PAIR)
         pair.connect(addr)
         self._monitor_socket = pair
         return pair
@@ -428,8 +449,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
 
     def send_serialized(
         self,
-        msg: T,
-        serialize: Callable[[T], Sequence[Part]],
+        msg: _T,
+        serialize: Callable[[_T], Sequence[Part]],
         flags: int = 0,
         copy: bool = True,
         **kwargs: Any,
@@ -443,7 +464,7 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """
         return self.send_multipart(serialize(msg), flags=flags, copy=copy, **kwargs)
 
-    def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> T:
+    def recv_serialized(self, deserialize: Callable[[list[Any]], _T], flags: int = 0, copy: bool = True) -> _T:
         """Receive a message and return what a function makes of its parts.
 
         Args:
@@ -485,8 +506,10 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """
         from pyzq.utils import jsonapi
 
-        to_send = {key: kwargs.pop(key) for key in ("routing_id", "group") if key in kwargs}
-        return self.send(jsonapi.dumps(obj, **kwargs), flags=flags, **to_send)
+        to_send: dict[str, Any] = {key: kwargs.pop(key) for key in ("routing_id", "group") if key in kwargs}
+        # A future, where `send` returns one.
+        sent: None = self.send(jsonapi.dumps(obj, **kwargs), flags=flags, **to_send)
+        return sent
 
     def recv_json(self, flags: int = 0, **kwargs: Any) -> Any:
         """Receive an object as JSON.
@@ -513,7 +536,8 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         """
         import pickle
 
-        return self.send(pickle.dumps(obj, protocol), flags=flags, **kwargs)
+        sent: MessageTracker | None = self.send(pickle.dumps(obj, protocol), flags=flags, **kwargs)
+        return sent
 
     def recv_pyobj(self, flags: int = 0) -> Any:
         """Receive a pickled object.
@@ -543,7 +567,7 @@ def _at_address(address: int) -> Socket[Any]:
         context = found()
         for socket in context.sockets() if context is not None else ():
             if socket.underlying == address:
-                return socket
+                return socket  # type: ignore[no-any-return]
     raise make_error(Errno.EFAULT, f"no socket of this process has the address {address:#x}")
 
 

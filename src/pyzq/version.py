@@ -9,8 +9,8 @@ VERSION_MINOR = 3
 VERSION_PATCH = 0
 VERSION_EXTRA = ""
 
-__version__ = f"{VERSION_MAJOR}.{VERSION_MINOR}.{VERSION_PATCH}{VERSION_EXTRA}"
-__revision__ = ""
+__version__: str = f"{VERSION_MAJOR}.{VERSION_MINOR}.{VERSION_PATCH}{VERSION_EXTRA}"
+__revision__: str = ""
 
 # What programs may rely on, not what is inside: the C API and the Python API this package is compatible with.
 _ZMQ = (4, 3, 5)

@@ -1,7 +1,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from .codec_events import (
     AuthorisationRequired,
@@ -64,6 +64,7 @@ def encode_ready(
     socket_type: str | int, identity: str | Buffer | None = None, properties: _Properties = ()
 ) -> bytes: ...
 
+@disjoint_base
 class FrameDecoder:
     reserved_bits: int
     loose_commands: int
@@ -78,6 +79,7 @@ class FrameDecoder:
     def receive_data(self, data: Buffer) -> list[Frame | Command | MalformedCommand]: ...
     def receive_eof(self) -> None: ...
 
+@disjoint_base
 class Handshake:
     def __init__(
         self,

@@ -3,10 +3,14 @@
 import builtins
 from typing import Any, Literal, overload
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
+from pyzq._typing import Buffer
 from zcore.tracker import MessageTracker
 
+COPY_THRESHOLD: int
+
+@disjoint_base
 class Frame:
     more: bool
     group: str
@@ -14,7 +18,7 @@ class Frame:
     tracker: MessageTracker | None
     def __init__(
         self,
-        data: Any = None,
+        data: Buffer | None = None,
         track: bool = False,
         copy: bool | None = None,
         copy_threshold: int | None = None,
@@ -28,11 +32,16 @@ class Frame:
     @overload
     def get(self, option: str) -> int | str: ...
     def set(self, option: int | str, value: int | str | builtins.bytes) -> None: ...
-    def __getitem__(self, key: int | str) -> int | str: ...
+    def __getitem__(self, key: int | str, /) -> int | str: ...
     def fast_copy(self) -> Self: ...
     def __copy__(self) -> Self: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
     def __len__(self) -> int: ...
-    def __bytes__(self) -> builtins.bytes: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@disjoint_base
+class Hold: ...
+
+Message = Frame
 
 def held_buffers() -> list[int]: ...

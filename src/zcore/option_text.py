@@ -4,7 +4,16 @@ All of it is read from the rows (`zcore.options.table`). `python -m zcore.option
 page.
 """
 
+from __future__ import annotations
+
 from zcore.options import SOCKET_TYPES, context_table, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, TypeAlias
+
+    _Row: TypeAlias = dict[str, Any]
 
 SECRETS = frozenset({"PLAIN_PASSWORD", "SOCKS_PASSWORD", "CURVE_SECRETKEY"})
 _INT32 = 2**31 - 1
@@ -30,12 +39,12 @@ _SOCKET_COLUMNS = ("Option", "#", "Type", "Access", "Default", "Range", "Counts"
 _CONTEXT_COLUMNS = ("Option", "#", "Access", "Default", "Range", "Counts", "Meaning")
 
 
-def names():
+def names() -> dict[str, int]:
     """The name of every option and every alias, in lower case, with its number: what a socket has as attributes."""
     return {name.lower(): row["number"] for row in _rows.values() for name in (row["name"], *row["aliases"])}
 
 
-def explain(number, socket_type, value=None, *, setting=True):
+def explain(number: int, socket_type: int, value: Any = None, *, setting: bool = True) -> str:
     """Why setting or reading socket option `number` was refused: the option, the value given, and what would do.
 
     For the text of the exception that follows EINVAL. `socket_type` is the number of the type, `value` what was given,
@@ -59,7 +68,7 @@ def explain(number, socket_type, value=None, *, setting=True):
     return f"{name} takes {_wanted(row)}, not {_shown(row, value)}"
 
 
-def _wanted(row):
+def _wanted(row: _Row) -> str:
     check, low, high = row["check"], row["low"], row["high"]
     unit = f" ({row['unit']})" if row["unit"] else ""
     if check == "key":
@@ -78,14 +87,14 @@ def _wanted(row):
     return (f"an integer from {low} to {high}" if high < _INT32 else f"an integer of at least {low}") + unit
 
 
-def _shown(row, value):
+def _shown(row: _Row, value: Any) -> str:
     if row["name"] in SECRETS:
         return f"a value of {len(value)} bytes" if isinstance(value, (bytes, str)) else f"a {type(value).__name__}"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def render():
+def render() -> str:
     """The reference page in Markdown."""
     parts = [_INTRODUCTION]
     group = None
@@ -106,25 +115,25 @@ def render():
     return "".join(parts)
 
 
-def _head(columns):
+def _head(columns: tuple[str, ...]) -> str:
     return _line(columns) + "|" + "---|" * len(columns) + "\n"
 
 
-def _line(cells):
+def _line(cells: Iterable[object]) -> str:
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"
 
 
-def _name_cell(row):
+def _name_cell(row: _Row) -> str:
     return "<br>".join(f"`{name}`" for name in (row["name"], *row["aliases"]))
 
 
-def _default_cell(row):
+def _default_cell(row: _Row) -> object:
     if row["default"] is None or not row["built"]:
         return ""
     return "none" if row["default"] == b"" else row["default"]
 
 
-def _range_cell(row):
+def _range_cell(row: _Row) -> str:
     if "s" not in row["access"] or not row["built"]:
         return ""
     low, high, check = row["low"], row["high"], row["check"]
@@ -146,8 +155,8 @@ def _range_cell(row):
     return (f"{low} to {high}" if high < _INT32 else f"{low} or more") + unit
 
 
-def _meaning_cell(row):
-    text = row["meaning"]
+def _meaning_cell(row: _Row) -> str:
+    text: str = row["meaning"]
     if not row["built"]:
         text += " Not built in: EINVAL."
     if row["deprecated"]:

@@ -1,6 +1,12 @@
 """Types of the engine's proxies, for type checkers."""
 
+from typing_extensions import disjoint_base
+
 from zcore.socket import Socket
+
+@disjoint_base
+class Proxy:
+    def run(self) -> None: ...
 
 def proxy(frontend: Socket, backend: Socket, capture: Socket | None = None) -> int: ...
 def proxy_steerable(

@@ -488,6 +488,7 @@ def proxy(SocketBase frontend not None, SocketBase backend not None, SocketBase 
     Source: zmq_proxy(3).
     """
     Proxy(frontend, backend, capture, None).run()
+    return 0
 
 
 def proxy_steerable(SocketBase frontend not None, SocketBase backend not None, SocketBase capture=None,
@@ -497,11 +498,12 @@ def proxy_steerable(SocketBase frontend not None, SocketBase backend not None, S
     STATISTICS is answered with eight parts of 64-bit unsigned integers in this machine's byte order: parts and bytes
     received from the frontend, sent to the frontend, received from the backend, sent to the backend.
 
-    Returns when TERMINATE was said.  Raises as `proxy`.
+    Returns 0 when TERMINATE was said.  Raises as `proxy`.
 
     Source: zmq_proxy_steerable(3).
     """
     Proxy(frontend, backend, capture, control).run()
+    return 0
 
 
 def monitored_queue(SocketBase in_socket not None, SocketBase out_socket not None, SocketBase mon_socket not None,
@@ -523,3 +525,4 @@ def monitored_queue(SocketBase in_socket not None, SocketBase out_socket not Non
     cdef Proxy running = Proxy(in_socket, out_socket, mon_socket, None)
     running.mark(in_prefix, out_prefix)
     running.run()
+    return 0

@@ -26,7 +26,7 @@ def run_proxy(world, kinds, capture=False, control=False, transport="inproc"):
     def run():
         try:
             if control:
-                zmq.proxy_steerable(front, back, source if capture else None, near)
+                assert zmq.proxy_steerable(front, back, source if capture else None, near) == 0
             else:
                 zmq.proxy(front, back, source if capture else None)
         except zmq.ContextTerminated:

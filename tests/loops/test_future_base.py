@@ -76,6 +76,20 @@ def test_sending_waits_and_times_out(run, context, world):
     run(main())
 
 
+def test_parts_of_an_iterator_are_read_once(run, context, world):
+    async def main():
+        with context.socket(pyzq.PUSH) as push, context.socket(pyzq.PULL) as pull:
+            push.linger = 0
+            sent = push.send_multipart(iter([b"x", b"y"]))  # to nobody yet: it is tried again
+            address = world.address("inproc")
+            pull.bind(address)
+            push.connect(address)
+            assert await pull.recv_multipart() == [b"x", b"y"]
+            await sent
+
+    run(main())
+
+
 def test_poller(run, pair):
     async def main():
         with pair() as (push, pull):

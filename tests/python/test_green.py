@@ -53,6 +53,19 @@ def test_waiting_lets_others_run(context):
         assert order == ["waits", "sends", "has it"]
 
 
+def test_parts_of_an_iterator_are_read_once(context):
+    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+        push.linger = 0
+        push.bind("tcp://127.0.0.1:*")
+
+        def receive():
+            pull.connect(push.last_endpoint.decode())
+            return pull.recv_multipart()
+
+        # to nobody yet: it is tried again
+        assert together(lambda: push.send_multipart(iter([b"x", b"y"])), receive)[1] == [b"x", b"y"]
+
+
 def test_messages_of_all_kinds(context):
     with pair(context, zmq.PAIR, zmq.PAIR, "tcp://127.0.0.1:*") as (a, b):
         a.send_multipart([b"x", b"y"])

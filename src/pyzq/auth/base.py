@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from typing import Any, Protocol
 
-    class CredentialsProvider(Protocol):
+    class _CredentialsProvider(Protocol):
         """Decides about the keys of a domain."""
 
         def callback(self, domain: str, key: bytes) -> bool | Awaitable[bool]:
@@ -59,12 +59,12 @@ class Authenticator:
     def __init__(self, context: Context[Any] | None = None, encoding: str = "utf-8", log: Any = None) -> None:
         self.context = context or Context.instance()
         self.encoding = encoding
-        self.log = log or logging.getLogger("zmq.auth")
+        self.log: Any = log or logging.getLogger("zmq.auth")
         self.zap_socket = None
-        self.allow_any = False
+        self.allow_any: bool = False
         self.passwords: dict[str, dict[str, str]] = {}
         self.certs: dict[str, dict[bytes, bool]] = {}
-        self.credentials_providers: dict[str, CredentialsProvider] = {}
+        self.credentials_providers: dict[str, _CredentialsProvider] = {}
         self._any_in: set[str] = set()
         self._allowed: set[str] = set()
         self._denied: set[str] = set()
@@ -160,7 +160,9 @@ class Authenticator:
         self._forget_curve(domain)
         self.certs[domain] = certs
 
-    def configure_curve_callback(self, domain: str = "*", credentials_provider: Any = None) -> None:
+    def configure_curve_callback(
+        self, domain: str = "*", credentials_provider: _CredentialsProvider | None = None
+    ) -> None:
         """Let an object decide which public keys are good for CURVE.
 
         Args:

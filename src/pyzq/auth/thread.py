@@ -32,14 +32,14 @@ class AuthenticationThread(threading.Thread):
     def __init__(self, authenticator: Authenticator, pipe: Socket[bytes]) -> None:
         super().__init__(daemon=True, name="pyzq-auth")
         self.authenticator = authenticator
-        self.log = authenticator.log
+        self.log: Any = authenticator.log
         self.pipe = pipe
-        self.poller = Poller()
+        self.poller: Poller = Poller()
 
     def run(self) -> None:
         """Answer until told to end, or until the context is terminated."""
         # For rules that have to be awaited.
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
         try:
             self._answer()
         except ZMQError as error:
@@ -85,7 +85,7 @@ class ThreadAuthenticator(Authenticator):
     def __init__(self, context: Context[Any] | None = None, encoding: str = "utf-8", log: Any = None) -> None:
         super().__init__(context, encoding, log)
         self.pipe: Socket[bytes] | None = None
-        self.pipe_endpoint = f"inproc://pyzq.auth.{id(self)}.{next(_numbers)}"
+        self.pipe_endpoint: str = f"inproc://pyzq.auth.{id(self)}.{next(_numbers)}"
         self.thread: AuthenticationThread | None = None
 
     def start(self) -> None:

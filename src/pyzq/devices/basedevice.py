@@ -49,7 +49,7 @@ class Device:
         self.in_type = in_type
         self.out_type = out_type
         self.daemon = True
-        self.done = False
+        self.done: bool = False
         self._in_binds: list[str] = []
         self._in_connects: list[str] = []
         self._in_sockopts: list[tuple[int, Any]] = []
@@ -218,7 +218,7 @@ class ProcessDevice(BackgroundDevice):
     """
 
     _launch_class = multiprocessing.Process
-    context_factory = Context
+    context_factory: Callable[[], Context[Any]] = Context
 
 
 __all__ = ["Device", "ProcessDevice", "ThreadDevice"]

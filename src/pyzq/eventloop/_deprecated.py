@@ -25,7 +25,7 @@ class DelayedCallback:
         warn("DelayedCallback is kept for old programs: use IOLoop.call_later", DeprecationWarning, stacklevel=2)
         self.callback = callback
         self.callback_time = callback_time
-        self.io_loop = io_loop or IOLoop.current()
+        self.io_loop: IOLoop = io_loop or IOLoop.current()
         self._timeout: object | None = None
 
     def start(self) -> None:

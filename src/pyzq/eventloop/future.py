@@ -16,7 +16,12 @@ from pyzq._future import _AsyncPoller, _AsyncSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeVar, overload
+
+    from pyzq.socket import Socket as _AnySocket
+
+    _OtherT = TypeVar("_OtherT", bound=_AnySocket[Any])
 
 
 def _ignore(fd: object, events: int) -> None:
@@ -72,6 +77,16 @@ class Context(_sockets.Context):
     _socket_class = Socket  # type: ignore[assignment]
     _repr_cls = "zmq.eventloop.future.Context"
     _instance = None
+
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def socket(self, socket_type: int, socket_class: None = None, **kwargs: Any) -> Socket: ...
+        @overload
+        def socket(self, socket_type: int, socket_class: type[_OtherT], **kwargs: Any) -> _OtherT: ...
+        @overload
+        def socket(self, socket_type: int, socket_class: Callable[..., _OtherT], **kwargs: Any) -> _OtherT: ...
+        def socket(self, socket_type: int, socket_class: Any = None, **kwargs: Any) -> Any: ...
 
 
 __all__ = ["CancelledError", "Context", "Future", "Poller", "Socket"]

@@ -82,8 +82,8 @@ class ZMQStream:
             )
             socket = Socket.shadow(socket)
         self.socket = socket
-        self.io_loop = io_loop or IOLoop.current()
-        self.poller = Poller()
+        self.io_loop: IOLoop = io_loop or IOLoop.current()
+        self.poller: Poller = Poller()
         self._fd: int = socket.get(SocketOption.FD)
         self._send_queue: deque[tuple[Any, dict[str, Any]]] = deque()
         # What was sent, for on_send to hear of.
@@ -437,7 +437,7 @@ def _log_failure(task: asyncio.Future[Any]) -> None:
         gen_log.error("Uncaught exception in ZMQStream callback", exc_info=task.exception())
 
 
-def _check_callable(callback: object) -> None:
+def _check_callable(callback: Any) -> None:
     if callback is not None and not callable(callback):
         raise AssertionError(f"{callback!r} cannot be called")
 

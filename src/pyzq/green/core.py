@@ -19,14 +19,16 @@ from zcore.errors import Again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, Literal, overload
 
     from typing_extensions import TypeVar
 
-    from pyzq._typing import Part
+    from pyzq._typing import Buffer, Part
+    from zcore.frame import Frame
+    from zcore.tracker import MessageTracker
 
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 
 _READ = 1
 _TIMEOUTS = frozenset((SocketOption.RCVTIMEO, SocketOption.SNDTIMEO))
@@ -90,25 +92,77 @@ class _Socket(Socket):
         for side in sides.values():
             side.end()
 
-    def send(self, data: Part, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            copy: Literal[True] = True,
+            track: Literal[False] = False,
+            *,
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> None: ...
+        @overload
+        def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            *,
+            copy: Literal[False],
+            track: Literal[True],
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> MessageTracker: ...
+        @overload
+        def send(
+            self,
+            data: Part,
+            flags: int = 0,
+            copy: bool = True,
+            track: bool = False,
+            *,
+            routing_id: int | None = None,
+            group: str | None = None,
+        ) -> MessageTracker | None: ...
+
+    def send(
+        self, data: Part, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
+    ) -> MessageTracker | None:
         """Send one part of a message. See `Socket.send`."""
         send = super().send
         return self._do(PollEvent.POLLOUT, flags, lambda f: send(data, f, copy, track, **kwargs))
 
-    def send_multipart(  # type: ignore[override]
-        self, msg_parts: Sequence[Part], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
-    ) -> Any:
+    def send_multipart(
+        self,
+        msg_parts: Iterable[Part],
+        flags: int = 0,
+        copy: bool = True,
+        track: bool = False,
+        *,
+        routing_id: int | None = None,
+        group: str | None = None,
+    ) -> MessageTracker | None:
         """Send a whole message. See `Socket.send_multipart`."""
         send = super().send_multipart
-        return self._do(PollEvent.POLLOUT, flags, lambda f: send(msg_parts, f, copy, track, **kwargs))
+        # An iterator is read once, however often this is tried; what is no sequence of parts is refused as ever.
+        parts = msg_parts if hasattr(msg_parts, "__len__") else list(msg_parts)
+        return self._do(
+            PollEvent.POLLOUT, flags, lambda f: send(parts, f, copy, track, routing_id=routing_id, group=group)
+        )
 
-    def send_many(self, iterable: Any, flags: int = 0) -> int:
+    def send_many(self, iterable: Iterable[Buffer | Sequence[Buffer]], flags: int = 0) -> int:
         """Send many messages. See `Socket.send_many`."""
         send, send_multipart = self.send, self.send_multipart
         sent = 0
         for message in iterable:
             try:
-                (send_multipart if isinstance(message, (list, tuple)) else send)(message, flags)
+                if isinstance(message, (list, tuple)):
+                    send_multipart(message, flags)
+                else:
+                    send(message, flags)  # type: ignore[arg-type]
             except Again:
                 if not sent:
                     raise
@@ -116,17 +170,41 @@ class _Socket(Socket):
             sent += 1
         return sent
 
-    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def recv(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> bytes: ...
+        @overload
+        def recv(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> Frame: ...
+        @overload
+        def recv(self, flags: int, copy: Literal[False], track: bool = False) -> Frame: ...
+        @overload
+        def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame: ...
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame:
         """Receive one part of a message. See `Socket.recv`."""
         receive = super().recv
         return self._do(PollEvent.POLLIN, flags, lambda f: receive(f, copy, track))
 
-    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
+    def recv_into(self, buffer: Buffer, /, *, nbytes: int = 0, flags: int = 0) -> int:
         """Receive one part into a buffer. See `Socket.recv_into`."""
         receive = super().recv_into
         return self._do(PollEvent.POLLIN, flags, lambda f: receive(buffer, nbytes=nbytes, flags=f))
 
-    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def recv_multipart(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> list[bytes]: ...
+        @overload
+        def recv_multipart(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> list[Frame]: ...
+        @overload
+        def recv_multipart(self, flags: int, copy: Literal[False], track: bool = False) -> list[Frame]: ...
+        @overload
+        def recv_multipart(
+            self, flags: int = 0, copy: bool = True, track: bool = False
+        ) -> list[bytes] | list[Frame]: ...
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> list[bytes] | list[Frame]:
         """Receive a whole message. See `Socket.recv_multipart`."""
         receive = super().recv_multipart
         return self._do(PollEvent.POLLIN, flags, lambda f: receive(f, copy, track))
@@ -141,7 +219,7 @@ class _Socket(Socket):
                 raise Again
             return messages
 
-        with gevent.Timeout(None if timeout is None or timeout < 0 else timeout / 1000, False):  # type: ignore[arg-type]
+        with gevent.Timeout(None if timeout is None or timeout < 0 else timeout / 1000, False):  # type: ignore[arg-type,unused-ignore]
             return self._do(PollEvent.POLLIN, 0, call)
         return []
 
@@ -151,7 +229,8 @@ class _Socket(Socket):
 
         poller = _Poller()
         poller.register(self, flags)
-        return dict(poller.poll(timeout)).get(self, 0)
+        ready: dict[Any, int] = dict(poller.poll(timeout))
+        return ready.get(self, 0)
 
     def set(self, option: int, value: Any) -> None:
         """Set an option. See `Socket.set`; RCVTIMEO and SNDTIMEO have no effect on these sockets."""
@@ -168,7 +247,7 @@ class _Socket(Socket):
     setsockopt = set
     getsockopt = get
 
-    def _do(self, mask: int, flags: int, call: Callable[[int], T]) -> T:
+    def _do(self, mask: int, flags: int, call: Callable[[int], _T]) -> _T:
         side = None
         while True:
             try:

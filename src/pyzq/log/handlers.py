@@ -60,7 +60,9 @@ class PUBHandler(logging.Handler):
     ) -> None:
         super().__init__()
         self.root_topic = root_topic
-        self.formatters = {level: logging.Formatter(text) for level, text in _FORMATS.items()}
+        self.formatters: dict[int, logging.Formatter] = {
+            level: logging.Formatter(text) for level, text in _FORMATS.items()
+        }
         if isinstance(interface_or_socket, str):
             self.ctx = Context() if context is None else context
             self.socket = self.ctx.socket(SocketType.PUB)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-logger = logging.getLogger("zmq.ssh")
+logger: logging.Logger = logging.getLogger("zmq.ssh")
 _CHUNK = 65536
 
 

@@ -62,9 +62,13 @@ __all__ = [
 _MODULES = frozenset(("attrsettr", "context", "frame", "poll", "socket", "stopwatch", "tracker", "version"))
 
 
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        from importlib import import_module
+# Hidden from type checkers, which else take any name for one of the module.
+TYPE_CHECKING = False
+if not TYPE_CHECKING:
 
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            from importlib import import_module
+
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

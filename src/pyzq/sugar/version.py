@@ -1,5 +1,7 @@
 """See `pyzq.version`."""
 
+from __future__ import annotations
+
 from pyzq.version import (
     VERSION_EXTRA,
     VERSION_MAJOR,
@@ -13,7 +15,7 @@ from pyzq.version import (
     zmq_version_info,
 )
 
-version_info = (VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH)
+version_info: tuple[int, int, int] = (VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH)
 
 __all__ = [
     "VERSION_EXTRA",

@@ -18,28 +18,30 @@ import pyzq
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 
 try:
     import gevent  # type: ignore[import-untyped,unused-ignore]
 
-    from pyzq import green as gzmq
-
-    have_gevent = True
+    from pyzq import green as _green
 except ImportError:
-    gevent = gzmq = None  # type: ignore[assignment]
-    have_gevent = False
+    gevent = _green = None  # type: ignore[assignment]
+# `pyzq.green`; None without gevent.
+gzmq: Any = _green
+have_gevent: bool = gzmq is not None
 
 PYPY = platform.python_implementation() == "PyPy"
 # Seconds that terminating a context, or receiving what was sent, may take.
 _PATIENCE = 10
 
 
-def _same(function: Any) -> Any:
+def _same(function: _FunctionT) -> _FunctionT:
     return function
 
 
-skip_pypy = skip("does not work on PyPy") if PYPY else _same
+skip_pypy: Callable[[_FunctionT], _FunctionT] = skip("does not work on PyPy") if PYPY else _same
 require_zmq_4 = _same
 
 
@@ -84,9 +86,10 @@ class BaseZMQTestCase(TestCase):
 
     green = False
     teardown_timeout = _PATIENCE
-    test_timeout_seconds = int(os.environ.get("ZMQ_TEST_TIMEOUT") or 60)
+    test_timeout_seconds: int = int(os.environ.get("ZMQ_TEST_TIMEOUT") or 60)
     sockets: list[Any]
     contexts: list[Any]
+    context: Any
 
     @property
     def Context(self) -> Any:
@@ -177,7 +180,13 @@ class PollZMQTestCase(BaseZMQTestCase):
     """A test case for pollers."""
 
 
-class GreenTest(BaseZMQTestCase if TYPE_CHECKING else object):  # type: ignore[misc]
+if TYPE_CHECKING:
+    _Mixed = BaseZMQTestCase
+else:
+    _Mixed = object
+
+
+class GreenTest(_Mixed):
     """Mixed into a test case, it makes its sockets those of `pyzq.green`."""
 
     green = True

@@ -38,7 +38,7 @@ class GarbageCollector:
         refs: the keys of the buffers in use, as a set that changes with them.
     """
 
-    refs = _Refs()
+    refs: _Refs = _Refs()
 
     def start(self) -> None:
         """For programs that call it; there is nothing to start."""
@@ -54,6 +54,6 @@ class GarbageCollector:
         return len(self.refs)
 
 
-gc = GarbageCollector()
+gc: GarbageCollector = GarbageCollector()
 
 __all__ = ["GarbageCollector", "gc"]

@@ -19,13 +19,14 @@ def cast_int_addr(n: Any) -> int:
     if isinstance(n, int):
         return n
     if type(n).__module__ == "_cffi_backend":
-        from _cffi_backend import FFI  # type: ignore[import-untyped]
+        from _cffi_backend import FFI  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         return int(FFI().cast("uintptr_t", n))
     try:
-        return type(n).__index__(n)
+        number: int = type(n).__index__(n)
     except (AttributeError, TypeError):
         raise ValueError(f"Cannot cast {n!r} to int") from None
+    return number
 
 
 __all__ = ["cast_int_addr"]

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from struct import Struct
+from typing import TypedDict
 
 from pyzq.constants import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
-    from typing import TypedDict
+    from asyncio import Future
+    from collections.abc import Awaitable, Coroutine, Sequence
+    from typing import Any, TypeAlias, overload
 
     from pyzq.socket import Socket
 
-    class MonitorMessage(TypedDict):
-        """One event of a monitored socket."""
+    _Awaited: TypeAlias = Socket[Future[Any]] | Socket[Coroutine[Any, Any, Any]]
 
-        event: Event
-        value: int
-        endpoint: bytes
+
+class MonitorMessage(TypedDict):
+    """One event of a monitored socket."""
+
+    event: Event
+    value: int
+    endpoint: bytes
 
 
 # Number of the event and its value, in the order of bytes of this machine.
@@ -51,7 +56,15 @@ async def _parse_later(frames: Awaitable[list[bytes]]) -> MonitorMessage:
     return parse_monitor_message(await frames)
 
 
-def recv_monitor_message(socket: Socket, flags: int = 0) -> MonitorMessage | Awaitable[MonitorMessage]:
+if TYPE_CHECKING:
+
+    @overload
+    def recv_monitor_message(socket: Socket[bytes], flags: int = 0) -> MonitorMessage: ...
+    @overload
+    def recv_monitor_message(socket: _Awaited, flags: int = 0) -> Awaitable[MonitorMessage]: ...
+
+
+def recv_monitor_message(socket: Socket[Any], flags: int = 0) -> MonitorMessage | Awaitable[MonitorMessage]:
     """Receive one event.
 
     Args:
@@ -59,16 +72,16 @@ def recv_monitor_message(socket: Socket, flags: int = 0) -> MonitorMessage | Awa
         flags: flags of `recv`.
 
     Returns:
-        what `parse_monitor_message` makes of it; something to await when `socket` is an asyncio socket.
+        what `parse_monitor_message` makes of it; something to await when `socket` is one of an event loop.
 
     Raises:
         Again: DONTWAIT is set and there is no event, or RCVTIMEO is over.
         RuntimeError: `socket` received something that is no event.
     """
-    frames = socket.recv_multipart(flags)
+    frames: list[bytes] | Awaitable[list[bytes]] = socket.recv_multipart(flags)
     if isinstance(frames, list):
         return parse_monitor_message(frames)
     return _parse_later(frames)
 
 
-__all__ = ["parse_monitor_message", "recv_monitor_message"]
+__all__ = ["MonitorMessage", "parse_monitor_message", "recv_monitor_message"]

@@ -1,0 +1,3 @@
+"""Types of what messages have to do with Python, for type checkers."""
+
+def drain() -> None: ...
