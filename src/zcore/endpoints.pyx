@@ -107,7 +107,7 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
         # the name lies in the caller's text: from here in ours
         e.where.name = e.given + (where.name - text)
         e.name = copy_text(e.given, n)
-        rc = -ENOMEM if e.name == NULL else inproc_bind(s, e)
+        rc = -ENOMEM if e.name == NULL else inproc_bind(s, e, &where)
         if rc == -EADDRINUSE:
             snprintf(why, WHY_MAX, "%s: another socket of this context is bound to it", e.given)
         if rc < 0:

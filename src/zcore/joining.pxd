@@ -3,10 +3,12 @@
 No lock held by the caller; two sockets' locks are never held together.
 """
 
+from .endpoint cimport endpoint
 from .engine cimport ept, sock
 
 
-cdef int inproc_bind(sock* s, ept* e) noexcept nogil
+cdef int inproc_bind(sock* s, ept* e, const endpoint* where) noexcept nogil
+# where: e's, with the name in the caller's own text, which outlives e when another thread closes the socket.
 # -EADDRINUSE, -ENOMEM: e stays the caller's
 cdef int inproc_connect(sock* s, ept* e) noexcept nogil      # -ENOMEM, -EADDRINUSE (CONNECT_ROUTING_ID is taken), likewise
 cdef void inproc_forget(sock* s, ept* e) noexcept nogil

@@ -5,6 +5,7 @@ from libc.stdint cimport uint32_t, uint8_t
 from libc.string cimport memcpy, memset, strlen
 
 from .ctx cimport ctx_name, ctx_name_trim, inproc_name
+from .endpoint cimport endpoint
 from .engine cimport EPT_RUNNING, ept, sock
 from .epts cimport ept_free, ept_is, ept_last, ept_link, ept_listed, ept_unlink
 from .inproc cimport link, link_limits, link_new, link_ref
@@ -197,13 +198,16 @@ cdef void _seek(sock* a, ept* e, sock* vain) noexcept nogil:
         sock_unref(b)
 
 
-cdef sock* _next_waiting(sock* s, ept* e, ept** found) noexcept nogil:
-    """The next connection that waits for e's name, and a reference to its socket; NULL: none, or e is bound no more."""
+cdef sock* _next_waiting(sock* s, const endpoint* where, const void* e, ept** found) noexcept nogil:
+    """The next connection that waits for the name, and a reference to its socket; NULL: none, or e is bound no more.
+
+    Another thread may have closed `s` meanwhile: `e` is only compared.
+    """
     cdef inproc_name* entry
     cdef sock* a = NULL
     zq_lock(&s.x.lock)
-    entry = ctx_name(s.x, e.where.name, e.where.name_n, False)
-    if entry != NULL and entry.endpoint == e and entry.waiting != NULL:
+    entry = ctx_name(s.x, where.name, where.name_n, False)
+    if entry != NULL and entry.sock == s and entry.endpoint == e and entry.waiting != NULL:
         found[0] = <ept*>entry.waiting
         entry.waiting = found[0].waiting_next
         found[0].waiting_next = NULL
@@ -213,7 +217,7 @@ cdef sock* _next_waiting(sock* s, ept* e, ept** found) noexcept nogil:
     return a
 
 
-cdef int inproc_bind(sock* s, ept* e) noexcept nogil:
+cdef int inproc_bind(sock* s, ept* e, const endpoint* where) noexcept nogil:
     cdef inproc_name* entry
     cdef ept* waiting = NULL
     cdef sock* a
@@ -239,7 +243,7 @@ cdef int inproc_bind(sock* s, ept* e) noexcept nogil:
         ept_last(s, e.name)
     zq_unlock(&s.lock)
     while rc == 0 and more:
-        a = _next_waiting(s, e, &waiting)
+        a = _next_waiting(s, where, e, &waiting)
         if a == NULL:
             break
         more = _meet(a, waiting, s)
