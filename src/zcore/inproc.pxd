@@ -61,6 +61,13 @@ cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept n
 # Size and first byte of what link_take would give now; a writer that drops its oldest may still change that.
 cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil
 # The next part for side's reader: 1, or 0 when there is none. credit: the writer may go on.
+cdef uint32_t link_put_run(link* k, int side, zmsg* parts, uint32_t n, bint* wake) noexcept nogil
+# Messages of one part, in order, as many as there is room for: how many. What a policy has dropped of them, and the rest,
+# is left alone.
+cdef zmsg* link_run(link* k, int side, uint32_t* n) noexcept nogil
+# The parts that side's reader gets next and that lie behind each other; NULL when a message is begun.
+cdef void link_run_pop(link* k, int side, uint32_t n, size_t size, bint* credit) noexcept nogil
+# Remove so many messages of one part, all together of that size; who calls has their references now.
 cdef zmsg* link_quick(link* k, int side) noexcept nogil
 # The hot path of link_take: the message of one part that side's reader gets next, if it is an object; NULL: no case for it.
 cdef void link_quick_pop(link* k, int side, bint* credit) noexcept nogil     # remove it; who calls has its reference now

@@ -180,6 +180,18 @@ cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint
     return rc
 
 
+cdef uint32_t link_put_run(link* k, int side, zmsg* parts, uint32_t n, bint* wake) noexcept nogil:
+    cdef uint32_t i = 0
+    cdef bint told
+    wake[0] = False
+    zq_lock(&k.lock)
+    while i < n and _put(k, side, NULL, 0, &parts[i], 1, False, &told) >= 0:
+        wake[0] |= told
+        i += 1
+    zq_unlock(&k.lock)
+    return i
+
+
 cdef void _refill(half* h) noexcept nogil:
     """Bring the oldest kept message into the ring, where it is taken part by part."""
     cdef kept* e = keeper_take(&h.keep)
@@ -235,11 +247,27 @@ cdef zmsg* link_quick(link* k, int side) noexcept nogil:
 
 cdef void link_quick_pop(link* k, int side, bint* credit) noexcept nogil:
     cdef half* h = &k.dir[1 - side]
-    credit[0] = False
     zq_prefetch(msgring_at(&h.run, AHEAD))
-    zq_store64_relaxed(&h.took_bytes, h.took_bytes + msgring_at(&h.run, 0).body.ref.size)
-    msgring_pop(&h.run)
-    zq_xchg64(&h.took, h.took + 1)
+    link_run_pop(k, side, 1, msgring_at(&h.run, 0).body.ref.size, credit)
+
+
+cdef zmsg* link_run(link* k, int side, uint32_t* n) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    cdef uint32_t to_the_edge = h.run.cap - (h.run.head & (h.run.cap - 1))
+    if h.run_open or h.run.cap == 0:
+        return NULL
+    n[0] = msgring_count(&h.run)
+    if n[0] > to_the_edge:
+        n[0] = to_the_edge
+    return msgring_at(&h.run, 0)
+
+
+cdef void link_run_pop(link* k, int side, uint32_t n, size_t size, bint* credit) noexcept nogil:
+    cdef half* h = &k.dir[1 - side]
+    credit[0] = False
+    zq_store64_relaxed(&h.took_bytes, h.took_bytes + size)
+    h.run.head += n
+    zq_xchg64(&h.took, h.took + n)
     if zq_load32_seq(&h.full):
         zq_lock(&k.lock)
         credit[0] = _sunk(h)

@@ -62,6 +62,8 @@ cdef int route_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogi
 # Parts that were taken by reference have become MK_EMPTY; the caller releases the rest in any case.
 cdef int route_send_small(routing* r, const uint8_t* data, size_t size) noexcept nogil
 # The hot path of route_send, for one part that is to be copied: 0, or 1 when it is no case for it.
+cdef uint32_t route_send_run(routing* r, zmsg* parts, uint32_t n) noexcept nogil
+# The same for several messages of one part each to a single inproc peer: how many went; 0 when it is no case for it.
 cdef int route_send_check(routing* r, zmsg* first) noexcept nogil
 # The first of several parts, before the others are known: the same errors.
 cdef int route_peek(routing* r, part* out) noexcept nogil
@@ -71,6 +73,9 @@ cdef peer* route_quick(routing* r, part* out) noexcept nogil
 # The hot path of route_peek: whose message of one part comes next, a small one or an object; NULL when it is no case for
 # it. Its bytes are for recv() as they stand.
 cdef void route_quick_pop(routing* r, peer* p, part* at) noexcept nogil      # an object's reference is the caller's
+cdef zmsg* route_quick_run(routing* r, uint32_t* n) noexcept nogil
+# The same for several: the parts of a single inproc peer that come next and lie behind each other; NULL: no case for it.
+cdef void route_quick_run_pop(routing* r, uint32_t n, size_t size) noexcept nogil  # their references are the caller's
 cdef bint route_can_send(routing* r) noexcept nogil          # POLLOUT
 cdef uint32_t route_number(routing* r) noexcept nogil         # routing id of the message just peeked
 cdef int route_group(routing* r, const uint8_t** group) noexcept nogil   # length of its group

@@ -6,7 +6,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from .errno_zmq cimport EFSM, ENOTSUP
-from .inproc cimport link_put, link_quick, link_quick_pop
+from .inproc cimport link_put, link_put_run, link_quick, link_quick_pop, link_run, link_run_pop
 from .limits cimport DROP_FILTERED, DROP_PEER_GONE, below_half
 from .message cimport (MK_OBJECT, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_set_inline,
                        zmsg_size)
@@ -106,6 +106,21 @@ cdef int route_send_small(routing* r, const uint8_t* data, size_t size) noexcept
     if r.turn_now >= r.active:
         r.turn_now = 0
     return 0
+
+
+cdef uint32_t route_send_run(routing* r, zmsg* parts, uint32_t n) noexcept nogil:
+    cdef peer* p
+    cdef uint32_t taken
+    cdef bint wake
+    if _rows[r.type].send != SEND_BALANCE or _rows[r.type].wrap == WRAP_REQ or r.active != 1:
+        return 0
+    p = r.turns[0]
+    if p.kind != PEER_INPROC or not p.usable or p.gone or zq_load32(&p.lnk.dir[p.side].full):
+        return 0
+    taken = link_put_run(p.lnk, p.side, parts, n, &wake)
+    if wake:
+        routing_dirty(r, p)
+    return taken
 
 
 cdef int _send_balance(routing* r, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, peer** who) noexcept nogil:
@@ -508,6 +523,23 @@ cdef void route_quick_pop(routing* r, peer* p, part* at) noexcept nogil:
     inq_quick_pop(&p.inn, at)
     if p.inn.paused and below_half(&p.inn.lim, p.inn.nmsgs, inq_bytes(&p.inn)):
         routing_resume(r, p)
+
+
+cdef zmsg* route_quick_run(routing* r, uint32_t* n) noexcept nogil:
+    cdef peer* p = r.ready
+    cdef const pattern* row = &_rows[r.type]
+    if p == NULL or p.ready_next != p or p.kind != PEER_INPROC or r.current != NULL or r.holding:
+        return NULL
+    if row.recv != RECV_FAIR or (row.wrap != WRAP_NONE and row.wrap != WRAP_NUMBER):
+        return NULL
+    return link_run(p.lnk, p.side, n)
+
+
+cdef void route_quick_run_pop(routing* r, uint32_t n, size_t size) noexcept nogil:
+    cdef bint credit
+    link_run_pop(r.ready.lnk, r.ready.side, n, size, &credit)
+    if credit:
+        routing_dirty(r, r.ready)
 
 
 cdef void route_pop(routing* r, part* at, bint take) noexcept nogil:

@@ -5,7 +5,6 @@ One file because a cdef class cannot be spread over several, and a base class fo
 
 from cpython.bytes cimport (PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE)
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.exc cimport PyErr_Clear
 from cpython.list cimport PyList_GET_ITEM
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
@@ -14,6 +13,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
+from .batch cimport batch_send, batch_take, bytes_quick, take_over
 from .border cimport fail, lock_py, refuse
 from .connection cimport GIL_BUDGET
 from .engine cimport sock
@@ -43,29 +43,8 @@ from zcore.tracker import FINISHED, MessageTracker
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() nogil
-    PyObject* bytes_or_null "PyBytes_FromStringAndSize"(const char* data, Py_ssize_t n)
-
-cdef extern from *:
-    """
-    #define zq_take_over(o) (o)
-    """
-    object take_over "zq_take_over"(PyObject* data)      # with the reference that the caller has of it
 
 cdef uint32_t* _generation = generation_word()
-
-
-cdef inline PyObject* _quick_bytes(part* p) noexcept:
-    """What route_quick has found, with a reference that is the caller's once the message is removed; NULL: no case."""
-    cdef PyObject* data = <PyObject*>p.owner
-    if p.kind == MK_EMPTY:
-        data = bytes_or_null(<const char*>p.data, p.size)
-        if data == NULL:
-            PyErr_Clear()         # the long way says what is the matter
-    elif not PyBytes_CheckExact(<object>data) or p.data != <const uint8_t*>PyBytes_AS_STRING(<object>data) \
-            or <size_t>PyBytes_GET_SIZE(<object>data) != p.size:
-        data = NULL
-    return data
-
 
 cdef enum:
     DONTWAIT = 1
@@ -470,6 +449,8 @@ cdef class Socket(SocketBase):
         s = self.s
         n = len(items)            # exactly a list or tuple: asking it runs no code of others
         traffic_before_send(s)
+        if s.r.npeers == 1 and s.nstage == 0:
+            sent = batch_send(s, items, at, n if n - at < BATCH else at + BATCH)
         while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
             item = <object>PyList_GET_ITEM(items, at + sent) if listed else <object>PyTuple_GET_ITEM(items, at + sent)
             if not PyBytes_CheckExact(item):
@@ -677,7 +658,7 @@ cdef class Socket(SocketBase):
             return None
         who = route_quick(&s.r, &p)
         if who != NULL:
-            data = _quick_bytes(&p)
+            data = bytes_quick(&p)
         if data == NULL:
             zq_unlock(&s.lock)
             return None
@@ -828,8 +809,14 @@ cdef class Socket(SocketBase):
             try:
                 k = 0
                 while k < BATCH and have != want:
+                    if singles and k:
+                        n = batch_take(self.s, flat, BATCH - k if want < 0 or want - have > BATCH - k else want - have)
+                        if n:
+                            k += n
+                            have += n
+                            continue
                     who = route_quick(&self.s.r, &p)
-                    data = _quick_bytes(&p) if who != NULL else NULL
+                    data = bytes_quick(&p) if who != NULL else NULL
                     if data != NULL:
                         route_quick_pop(&self.s.r, who, &p)
                         self.s.rcvmore = False

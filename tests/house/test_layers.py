@@ -28,7 +28,7 @@ ROOMS = [
         "waiting and socket",
         (
             "engine peers traffic watchers waiting lease monitor heartbeat zap readiness sessions opening epts joining "
-            "dialling endpoints lifecycle border landing context frame patience socket_base accounts policies polling "
+            "dialling endpoints lifecycle border landing batch context frame patience socket_base accounts policies polling "
             "socket direct promise hub aio"
         ),
     ),
