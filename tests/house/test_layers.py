@@ -28,8 +28,8 @@ ROOMS = [
         "waiting and socket",
         (
             "engine peers traffic watchers waiting lease monitor heartbeat zap readiness sessions opening epts joining "
-            "dialling endpoints lifecycle border landing batch context frame patience socket_base accounts policies polling "
-            "socket direct promise hub aio"
+            "dialling endpoints lifecycle border landing batch context frame patience socket_base accounts policies "
+            "polling socket direct promise hub aio"
         ),
     ),
     ("proxy", "proxy"),
