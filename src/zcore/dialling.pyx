@@ -1,7 +1,7 @@
 """Listening, dialling and coming back; see dialling.pxd."""
 
 from libc.errno cimport ECONNREFUSED, EINPROGRESS
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint8_t
 from libc.string cimport memset
 
 from .address cimport addr_list, addr_list_add, sockaddr, zq_addr, zq_addr_copy
@@ -60,13 +60,23 @@ cdef void _on_listener(handle* h, int revents) noexcept nogil:
             return
 
 
+cdef bint _moves(ept* e, int before, int after) noexcept nogil:
+    """From one state to another, unless somebody has stopped it meanwhile."""
+    cdef bint moved
+    zq_lock(&e.s.lock)
+    moved = e.state == before
+    if moved:
+        e.state = <uint8_t>after
+    zq_unlock(&e.s.lock)
+    return moved
+
+
 cdef void _on_wait(timer* t, int64_t now) noexcept nogil:
     cdef ept* e = <ept*>t.owner
     if e.bound:
         handle_set(e.s.rx, &e.h, POLL_IN)
         return
-    if e.state == EPT_WAITING:
-        e.state = EPT_RUNNING
+    if _moves(e, EPT_WAITING, EPT_RUNNING):
         connecter_reset(&e.dial)
     _dial(e)
 
@@ -98,7 +108,7 @@ cdef void _dial(ept* e) noexcept nogil:
     cdef uint32_t port
     cdef peer_facts facts
     cdef int fd, rc
-    if e.state != EPT_RUNNING:
+    if not _moves(e, EPT_RUNNING, EPT_RUNNING):
         return
     if e.h.fd >= 0:
         handle_remove(s.rx, &e.h)
@@ -177,16 +187,16 @@ cdef void endpoint_lost(ept* e, int how) noexcept nogil:
     cdef int64_t ns
     cdef int stop = s.opt.reconnect_stop
     cdef bint give_up = False
-    if e.state == EPT_STOPPING or e.state == EPT_FAILED:
+    cdef bint stopped
+    zq_lock(&s.lock)
+    stopped = e.state == EPT_STOPPING or e.state == EPT_FAILED
+    if not stopped and e.leaving and not _owes(e):
+        e.state = EPT_STOPPING
+        stopped = True
+        sock_post(s, TODO_ENDPOINTS)
+    zq_unlock(&s.lock)
+    if stopped:
         return
-    if e.leaving:
-        zq_lock(&s.lock)
-        if not _owes(e):
-            e.state = EPT_STOPPING
-        zq_unlock(&s.lock)
-        if e.state == EPT_STOPPING:
-            sock_post(s, TODO_ENDPOINTS)
-            return
     if how == LOST_ATTEMPT:
         monitor_emit(s, EVENT_CLOSED, -1, e.name)
         give_up = stop & STOP_REFUSED and e.dial.err == -ECONNREFUSED
@@ -200,7 +210,13 @@ cdef void endpoint_lost(ept* e, int how) noexcept nogil:
     if give_up or ns < 0:
         _give_up(e)
         return
-    e.state = EPT_WAITING
+    zq_lock(&s.lock)
+    stopped = e.state == EPT_STOPPING
+    if not stopped:
+        e.state = EPT_WAITING
+    zq_unlock(&s.lock)
+    if stopped:
+        return
     e.delayed = False
     monitor_emit(s, EVENT_CONNECT_RETRIED, ns // 1000000, e.name)
     timer_set(s.rx, &e.wait, zq_now_ns() + ns)
@@ -209,7 +225,6 @@ cdef void endpoint_lost(ept* e, int how) noexcept nogil:
 cdef void _start(ept* e) noexcept nogil:
     cdef sock* s = e.s
     timer_init(&e.wait, _on_wait, e)
-    e.state = EPT_RUNNING
     if e.bound:
         handle_init(&e.h, e.l.fd, _on_listener, e)
         handle_set(s.rx, &e.h, POLL_IN)

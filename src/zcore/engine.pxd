@@ -200,7 +200,7 @@ cdef struct sock:
     uint32_t parked       # atomic: the others sleep on this word: how many (12 bits), how often they were woken
     uint32_t stage_waiters
     zq_wakefd wake        # made by the first wait
-    bint wake_open
+    uint32_t wake_open    # atomic
     uint32_t wake_raised  # atomic: a signal is on its way
     uint32_t news         # atomic: counts what waiting threads were woken for
     void* watches         # the waiting threads (waiting.pxd: watch)
@@ -211,7 +211,7 @@ cdef struct sock:
     uint32_t spin_score   # 0-256: how often spinning paid
     uint32_t spin_count
     uint32_t wake_round   # how often its thread had waited, or received, when this socket last woke somebody
-    int last_cpu          # of the last thread that put something into our inbox
+    uint32_t last_cpu     # atomic: of the last thread that put something into our inbox
     # inproc
     peer* inbox           # atomic: peers with news
     # stream

@@ -39,6 +39,7 @@ cdef enum:
     EMPTY_TICKS = 4           # so many looks in vain, and the reactor waits to be called
     RETRY = 50000             # ns until the next try for a lock
 
+cdef uint32_t NO_CPU = 0xFFFFFFFF
 cdef int _spin_default = -1    # us; -1: what the option says
 
 
@@ -63,7 +64,7 @@ cdef sock* sock_new(ctx* x, int type, int* error) noexcept nogil:
     s.set.fd = -1
     s.linger_due = -1
     s.policy_timeout_ms = -2
-    s.last_cpu = -1
+    s.last_cpu = NO_CPU
     options_init(&s.opt, type)
     if _spin_default >= 0:
         s.opt.spin_budget = _spin_default
@@ -151,6 +152,7 @@ cdef void _service(task* t) noexcept nogil:
     cdef uint32_t todo
     cdef wakes w
     cdef bint again = False
+    cdef bint closed
     cdef int64_t began
     cdef int64_t pause = FLUSH_TICK
     w.n = 0
@@ -196,9 +198,10 @@ cdef void _service(task* t) noexcept nogil:
             s.empty_ticks = 0
     if again:
         reactor_retry(s.rx, &s.job, pause)
+    closed = s.closed
     zq_unlock(&s.lock)
     wakes_run(&w)
-    if s.closed:
+    if closed:
         _closing(s, todo & TODO_CLOSE != 0)
     sock_unref(s)
 
@@ -292,7 +295,7 @@ cdef void _close_descriptors(sock* s) noexcept nogil:
         s.set_open = False
         poller_close(&s.set)
     if s.wake_open and zq_load32(&s.waiters) == 0 and _quiet(&s.wake, &s.wake_raised):
-        s.wake_open = False
+        zq_store32(&s.wake_open, False)
         zq_wakefd_close(&s.wake)
     if s.signal_open and _quiet(&s.signal, &s.signal_raised):
         s.signal_open = False

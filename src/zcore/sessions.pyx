@@ -309,10 +309,11 @@ cdef void session_attach(session* n) noexcept nogil:
 
 
 cdef void session_leave(session* n, int64_t due) noexcept nogil:
+    if n.active:
+        peer_leave(n.s, n.p)      # from here it gets no message any more, however long the connection takes to end
     if not n.active or n.p.out.nmsgs == 0 or due == 0:
         session_failed(n.s, n, -ECONNABORTED)
         return
-    peer_leave(n.s, n.p)
     if due > 0:
         timer_set(n.s.rx, &n.limit, due)
 

@@ -9,6 +9,7 @@ from .socket_base cimport SocketBase
 
 
 cdef class Socket(SocketBase):
+    cdef bint hasty           # there were connections when it last sent: the short way may do
     cdef object _to_zmsg(self, object data, bint copy, bint track, zmsg* m)
     cdef int _send_parts(self, zmsg* parts, uint32_t n, int flags) except -1
     cdef int64_t _send_deadline(self)

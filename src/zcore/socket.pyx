@@ -98,6 +98,7 @@ cdef class Socket(SocketBase):
         """A message, or some parts of one: all or none; what was not taken of them stays the caller's."""
         cdef int rc
         self._enter()
+        self.hasty = self.s.nactive != 0
         rc = self._try_send(parts, n, flags)
         if rc == -EAGAIN and self.s.nstage and self.s.stage_owner != PyThread_get_thread_ident():
             if self._inherit_stage():
@@ -272,7 +273,7 @@ cdef class Socket(SocketBase):
     cdef bint _send_quick(self, bytes data) noexcept:
         """The hot path of send(): one small part for a stream peer that has room.  False: no case for this."""
         cdef sock* s = self.s
-        if s.nactive == 0 or s.generation != _generation[0] or release_pending() or not zq_trylock(&s.lock):
+        if not self.hasty or s.generation != _generation[0] or release_pending() or not zq_trylock(&s.lock):
             return False
         if s.closed or s.nstage or s.full_writes or zq_load32(&s.fatal) or zq_loadp(<void**>&s.inbox) != NULL \
                 or route_send_small(&s.r, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) != 0:

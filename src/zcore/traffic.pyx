@@ -16,8 +16,8 @@ from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
 from .peers cimport peer_farewell, peer_gone
 from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_lands, inq_next_command, inq_publish, inq_ready, outq_flows, part
 from .platform cimport (ticks_per_us, zq_add32, zq_cas32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock,
-                        zq_mutex_destroy, zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_sub32, zq_ticks, zq_unlock,
-                        zq_unpark, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
+                        zq_mutex_destroy, zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_store32_relaxed, zq_sub32,
+                        zq_ticks, zq_unlock, zq_unpark, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
 from .poller cimport poller_close, poller_del
 from .pubsub cimport fanout_group, fanout_subscription, fanout_take
 from .reactor cimport reactor_post
@@ -125,7 +125,7 @@ cdef void sock_tell(sock* s, member* but) noexcept nogil:
 
 cdef void sock_wake(sock* s) noexcept nogil:
     cdef uint32_t parked
-    if zq_load32(&s.waiters) and s.wake_open:
+    if zq_load32(&s.waiters) and zq_load32(&s.wake_open):
         zq_add32(&s.news, 1)
         parked = zq_load32(&s.parked)
         while parked & PARKED_COUNT:
@@ -189,7 +189,7 @@ cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
     q = <peer*>p.lnk.ends[1 - p.side]
     if q != NULL and q.owner != NULL:      # without an owner: a place that nobody has bound yet
         other = <sock*>q.owner
-        other.last_cpu = zq_getcpu()
+        zq_store32_relaxed(&other.last_cpu, <uint32_t>zq_getcpu())
         if zq_or32(&q.news, news) == 0:
             while True:
                 head = zq_loadp(<void**>&other.inbox)

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint32_t
 from .connection cimport READ_BUDGET, conn_read, conn_read_begin
 from .engine cimport LEASE_DORMANT, LEASE_PARKED, PARKED_COUNT, TODO_GRAVES, TODO_LEASE, member, session, sock
 from .platform cimport (POLLIN, ZQ_CAN_PARK, pollfd, sigset_t, zq_add32, zq_cas32, zq_getcpu, zq_load32, zq_loadp,
-                        zq_lock, zq_now_ns, zq_park, zq_pause, zq_ppoll, zq_sleep_ns, zq_sub32, zq_unlock,
+                        zq_lock, zq_now_ns, zq_park, zq_pause, zq_ppoll, zq_sleep_ns, zq_store32, zq_sub32, zq_unlock,
                         zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
 from .poller cimport poll_event, poller_wait
 from .stream cimport stream_loopback_cpu
@@ -101,7 +101,7 @@ cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil:
         rc = zq_wakefd_open(&s.wake)
         if rc < 0:
             return rc
-        s.wake_open = True
+        zq_store32(&s.wake_open, True)
     zq_add32(&s.waiters, 1)
     zq_add32(&s.pollers, 1)
     # From here on whoever has news sees a waiter.  What came before is looked at now: the end of the socket, and the
@@ -188,7 +188,7 @@ cdef bint _should_spin(sock* s, int64_t* budget_ns) noexcept nogil:
         if only != NULL:
             if only.is_loopback and stream_loopback_cpu(only.c.fd) == cpu:
                 return False
-        elif s.last_cpu == cpu:
+        elif zq_load32(&s.last_cpu) == <uint32_t>cpu:
             return False
     return True
 

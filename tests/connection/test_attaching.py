@@ -199,3 +199,26 @@ def test_every_connect_over_inproc_makes_a_pipe(world):
     for _ in range(4):
         dealer.send(b"x")
     assert len({router.recv_multipart()[0] for _ in range(4)}) == 2
+
+
+@pytest.mark.parametrize("transport", STREAMS)
+def test_what_is_sent_after_a_disconnect_goes_elsewhere(world, transport):
+    """At once, however long the connection takes to end."""
+    near, far, push = world.socket(zmq.PULL), world.socket(zmq.PULL), world.socket(zmq.PUSH)
+    push.connect(world.bind(near, transport))
+    endpoint = world.bind(far, transport)
+    for number in range(40):
+        push.connect(endpoint)
+        wait_for(lambda: push.send(b"mark") or far.poll(5), "the connection")
+        wait_for(lambda: push.stats()["send"]["queued"] == 0 if OURS else not push.poll(1), "the marks being written")
+        push.disconnect(endpoint)
+        push.send(b"%d" % number)
+        push.send(b"%d" % number)
+        while far.poll(0):
+            assert far.recv() == b"mark"
+        found = []
+        while len(found) < 2:
+            message = near.recv()
+            if message != b"mark":
+                found.append(message)
+        assert found == [b"%d" % number] * 2
