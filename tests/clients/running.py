@@ -71,7 +71,7 @@ class Program:
         )
         self.pid = self.process.pid
         self.lines = []
-        self._read = 0
+        self._read = {}
         self._ended = False
         self._more = threading.Condition()
         self._reader = threading.Thread(target=self._listen, daemon=True)
@@ -90,13 +90,13 @@ class Program:
         return "\n".join(self.lines)
 
     def _next(self, wanted, what):
-        """Reads on until `wanted(line)` is something."""
+        """Reads on until `wanted(line)` is something, from where the last such search ended."""
         end = time.monotonic() + LIMIT
         with self._more:
             while True:
-                while self._read < len(self.lines):
-                    self._read += 1
-                    found = wanted(self.lines[self._read - 1])
+                for number in range(self._read.get(what, 0), len(self.lines)):
+                    self._read[what] = number + 1
+                    found = wanted(self.lines[number])
                     if found is not None:
                         return found
                 if self._ended or not self._more.wait(end - time.monotonic()):
@@ -107,7 +107,7 @@ class Program:
         return self._next(re.compile(pattern).search, f"a line with {pattern!r}")
 
     def event(self, name):
-        """The next event of this name, as a dict."""
+        """The next event of this name, as a dict; those of other names may come before or after."""
 
         def wanted(line):
             if not line.startswith('{"event"'):
