@@ -1,4 +1,4 @@
-"""Programs as processes, on pyzq or on stock pyzmq: what they say, what they have mapped, and that they are gone after."""
+"""Programs as processes, on pyzq or on stock pyzmq: what they say, what they have mapped, and that they are gone."""
 
 import itertools
 import json
@@ -134,7 +134,8 @@ class Program:
         except subprocess.TimeoutExpired:
             pytest.fail(f"{self.command} goes on:\n{self.output()}")
         self._reader.join(LIMIT)
-        assert status in (None, self.process.returncode), f"{self.process.returncode} from {self.command}:\n{self.output()}"
+        status = self.process.returncode if status is None else status
+        assert self.process.returncode == status, f"{self.process.returncode} from {self.command}:\n{self.output()}"
         return self.output()
 
 

@@ -31,3 +31,17 @@ def test_a_session(programs, client, kernel, transport):
     session.say()
     session.event("ended")
     session.end()
+
+
+@pytest.mark.parametrize("kind", ["async", "threaded"])
+@sides("client", "kernel")
+def test_the_clients_for_event_loops(programs, kind, client, kernel):
+    extra = {} if client == kernel else environment(kernel)
+    session = programs.script(client, "jupyter_loops.py", kind, json.dumps(extra))
+    executed = session.event("executed")
+    session.assert_side()
+    assert (executed["kernel_module"] == "pyzq") is (kernel == PYZQ)
+    assert_side(executed["kernel"], kernel)
+    session.say()
+    session.event("ended")
+    session.end()
