@@ -358,11 +358,13 @@ def test_looking_misses_nothing_that_comes_meanwhile(world):
     endpoint = world.bind(router, "inproc")
     poller = zmq.Poller()
     poller.register(router, IN)
-    rounds, threads = 1500, 4
+    context = world.context()
+    rounds, threads = 4000, 4
 
     def come_and_go():
         for _ in range(rounds):
-            with world.socket(zmq.REQ) as req:
+            with context.socket(zmq.REQ) as req:
+                req.linger, req.rcvtimeo = 0, 10_000
                 req.connect(endpoint)
                 req.send(b"x")
                 req.recv()
