@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clients.running import PYZQ, assert_side, environment, needs, sides
+from clients.running import PYZQ, STOCK, assert_side, environment, needs, sides
 
 needs("jupyter_client", "ipykernel")
 
@@ -45,3 +45,18 @@ def test_the_clients_for_event_loops(programs, kind, client, kernel):
     session.say()
     session.event("ended")
     session.end()
+
+
+@pytest.mark.parametrize("side", [PYZQ, STOCK])
+def test_the_jupyter_command(programs, side):
+    """As a user starts it: the command becomes another program, which starts a kernel."""
+    script = programs.folder / "script.py"
+    script.write_text(
+        "import os, json, zmq\n"
+        "maps = open('/proc/self/maps').read()\n"
+        "print(json.dumps({'event': 'ran', 'module': zmq.__name__, 'libzmq': 'libzmq' in maps}), flush=True)\n"
+    )
+    command = programs.run(side, "-m", "jupyter", "run", "--kernel", "python3", script)
+    ran = command.event("ran")
+    assert (ran["module"] == "pyzq", ran["libzmq"]) == ((True, False) if side == PYZQ else (False, True))
+    command.end()
