@@ -15,6 +15,7 @@ import threading
 import zmq
 from jupyter_client import AsyncKernelManager, KernelManager
 from jupyter_client.threaded import ThreadedKernelClient
+from napping import CELL
 from saying import say
 
 LIMIT = 60
@@ -48,7 +49,7 @@ async def run_async(env):
     await client._async_execute_interactive(CODE, output_hook=told.take, timeout=LIMIT)
     assert told.printed == PRINTED
     yield told
-    number = client.execute("import time; print('begun', flush=True); time.sleep(1000)")
+    number = client.execute(CELL)
     while "begun" not in (await client.get_iopub_msg(timeout=LIMIT))["content"].get("text", ""):
         pass
     await manager.interrupt_kernel()

@@ -11,6 +11,7 @@ import sys
 
 import zmq
 from jupyter_client import KernelManager
+from napping import CELL
 from saying import say
 
 LIMIT = 60
@@ -75,7 +76,7 @@ def main(transport, extra):
     assert (content["status"], content["ename"]) == ("error", "ZeroDivisionError")
     say("executed")
 
-    number = client.execute("import time; print('begun', flush=True); time.sleep(1000)")
+    number = client.execute(CELL)
     wait_for_output(client, "begun")
     manager.interrupt_kernel()
     while True:
