@@ -15,7 +15,7 @@ import threading
 import zmq
 from jupyter_client import AsyncKernelManager, KernelManager
 from jupyter_client.threaded import ThreadedKernelClient
-from napping import CELL
+from napping import CELL, PATIENCE
 from saying import say
 
 LIMIT = 60
@@ -39,6 +39,19 @@ class Told:
         return message["msg_type"] == "status" and content["execution_state"] == "idle"
 
 
+async def interrupted(manager, client, number):
+    """The reply to the cell, which is interrupted."""
+    for _ in range(3):
+        await manager.interrupt_kernel()
+        try:
+            while (reply := await client.get_shell_msg(timeout=PATIENCE))["parent_header"].get("msg_id") != number:
+                pass
+            return reply
+        except queue.Empty:
+            continue
+    raise SystemExit("the cell was not interrupted")
+
+
 async def run_async(env):
     manager = AsyncKernelManager()
     await manager.start_kernel(env=env)
@@ -49,12 +62,10 @@ async def run_async(env):
     await client._async_execute_interactive(CODE, output_hook=told.take, timeout=LIMIT)
     assert told.printed == PRINTED
     yield told
-    number = client.execute(CELL)
+    number = client.execute(CELL, stop_on_error=False)
     while "begun" not in (await client.get_iopub_msg(timeout=LIMIT))["content"].get("text", ""):
         pass
-    await manager.interrupt_kernel()
-    while (reply := await client.get_shell_msg(timeout=LIMIT))["parent_header"].get("msg_id") != number:
-        pass
+    reply = await interrupted(manager, client, number)
     assert reply["content"]["ename"] == "KeyboardInterrupt"
     await manager.shutdown_kernel()
     client.stop_channels()

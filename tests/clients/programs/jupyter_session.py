@@ -7,11 +7,12 @@ ENVIRONMENT, in JSON, is what the kernel gets besides the client's own, which de
 
 import json
 import os
+import queue
 import sys
 
 import zmq
 from jupyter_client import KernelManager
-from napping import CELL
+from napping import CELL, PATIENCE
 from saying import say
 
 LIMIT = 60
@@ -48,6 +49,19 @@ def wait_for_output(client, text):
             return
 
 
+def interrupted(manager, client, number):
+    """The reply to the cell, which is interrupted."""
+    for _ in range(3):
+        manager.interrupt_kernel()
+        try:
+            while (reply := client.get_shell_msg(timeout=PATIENCE))["parent_header"].get("msg_id") != number:
+                pass
+            return reply
+        except queue.Empty:
+            continue
+    raise SystemExit("the cell was not interrupted")
+
+
 def identify(client, event):
     content, _, value = run(client, IDENTITY)
     assert content["status"] == "ok", content
@@ -76,13 +90,9 @@ def main(transport, extra):
     assert (content["status"], content["ename"]) == ("error", "ZeroDivisionError")
     say("executed")
 
-    number = client.execute(CELL)
+    number = client.execute(CELL, stop_on_error=False)
     wait_for_output(client, "begun")
-    manager.interrupt_kernel()
-    while True:
-        reply = client.get_shell_msg(timeout=LIMIT)
-        if reply["parent_header"].get("msg_id") == number:
-            break
+    reply = interrupted(manager, client, number)
     assert reply["content"]["ename"] == "KeyboardInterrupt", reply["content"]
     assert run(client, "kept")[2] == "42"
     assert client.hb_channel.is_beating()

@@ -1,8 +1,11 @@
 """A cell to be interrupted, which says "begun" when it can be.
 
 Not from the thread that is interrupted: ipykernel loses what it was about to do when an interrupt comes in the middle
-of its own code for `print`, whichever zmq it has.
+of its own code for `print`, whichever zmq it has. One in a thousand is lost even so, which is why a user of this cell
+interrupts again after `PATIENCE` seconds.
 """
+
+PATIENCE = 15
 
 CELL = """
 import sys, threading, time
