@@ -25,11 +25,12 @@ unexport PYTHONPATH PYTHONHOME
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SECONDARY:
-.PHONY: help build test demo bench bench-compare conformance lint types docs dist wheels wheel-matrix asan tsan portable clean distclean
+.PHONY: help build test test-clients demo bench bench-compare conformance lint types docs dist wheels wheel-matrix asan tsan portable clean distclean
 
 help:
 	@echo "make demo           several processes talk over the patterns, then a table of speeds beside pyzmq's"
 	@echo "make test           build, install into $(VENV), run the tests        (TESTS=..., PYTEST_ARGS=...)"
+	@echo "make test-clients   Jupyter, ipyparallel, locust, zerorpc, circus and more, run on pyzq (minutes, and many packages)"
 	@echo "make bench          measure beside pyzmq and other peers             (ROWS=..., IMPL=..., BENCH_ARGS=--quick)"
 	@echo "make bench-compare  what moved since an older result                 (OLD=..., NEW=...)"
 	@echo "make conformance    pyzmq's own test suite on pyzq, and the count    (CONFORMANCE_ARGS=--failures)"
@@ -79,6 +80,32 @@ TEST_TOOLS := $(addprefix $(STAMPS)/group-,test integrations green loops)
 
 test: $(STAMPS)/installed $(TEST_TOOLS)
 	@$(PY) $(PYTEST) $(TESTS)
+
+# Programs of others have an environment of their own: what they ask for must not decide what the tests above run with.
+# One that cannot be installed for this interpreter is left out, and its tests are skipped.
+CLIENTS := $(STAMPS)/clients
+CLIENTS_PIP := $(PIP) --python $(CLIENTS)/bin/python
+CLIENTS_TESTS ?= tests/clients
+PROGRAMS := jupyter ipyparallel zerorpc locust circus loops
+
+$(STAMPS)/group-clients: pyproject.toml $(STAMPS)/venv
+	@echo "Installing what pyproject.toml lists under clients"
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS_PIP) install --prefer-binary --group clients 2>/dev/null || { \
+		$(CLIENTS_PIP) install --group clients-tools && for program in $(PROGRAMS); do \
+			$(CLIENTS_PIP) install --prefer-binary --group clients-$$program 2>/dev/null || \
+			echo "clients-$$program cannot be installed for this interpreter; going on without."; done; }
+	@touch $@
+
+$(CLIENTS)/.installed: $(STAMPS)/installed $(STAMPS)/group-clients
+	@rm -rf build/clients
+	@$(PIP) wheel --no-build-isolation --no-deps --wheel-dir build/clients .
+	@$(CLIENTS_PIP) install --no-deps --force-reinstall build/clients/*.whl
+	@touch $@
+
+# locust brings a plugin for pytest
+test-clients: $(CLIENTS)/.installed
+	@$(CLIENTS)/bin/python $(PYTEST) -p no:locust $(CLIENTS_TESTS)
 
 demo: $(STAMPS)/installed $(STAMPS)/group-demo
 	@$(PY) examples/demo.py $(DEMO_ARGS)

@@ -379,9 +379,11 @@ cdef class PollerBase:
         self.busy = True
         try:
             self._prepare()
-            watcher_sleep(self.w)
             while True:
                 found = self._now()
+                # After the look, not before it: whoever brings news meanwhile takes the mark away, and the look takes
+                # the signal.
+                watcher_sleep(self.w)
                 if found or not watcher_has_news(self.w):
                     return found
         finally:

@@ -2,10 +2,11 @@
 
 import gc
 import random
+import select
 import threading
 
 import pytest
-from support.impl import TRANSPORTS, Errors, ours_only, zmq
+from support.impl import DEADLINE, TRANSPORTS, Errors, ours_only, zmq
 from support.leaks import descriptors
 from support.remote import run_script
 from support.waiting import Task, fill_settled, wait_blocked, wait_for
@@ -347,3 +348,32 @@ for _ in range(3):
 print("good")
 """)
     assert out.splitlines()[-1] == "good", out
+
+
+@ours_only
+def test_looking_misses_nothing_that_comes_meanwhile(world):
+    """As adapters to event loops do it: look, and wait for the descriptor when there is nothing. Peers that come and
+    go bring news all the time that are no messages."""
+    router = world.socket(zmq.ROUTER)
+    endpoint = world.bind(router, "inproc")
+    poller = zmq.Poller()
+    poller.register(router, IN)
+    context = world.context()
+    rounds, threads = 4000, 4
+
+    def come_and_go():
+        for _ in range(rounds):
+            with context.socket(zmq.REQ) as req:
+                req.linger, req.rcvtimeo = 0, 10_000
+                req.connect(endpoint)
+                req.send(b"x")
+                req.recv()
+
+    tasks = [Task(come_and_go) for _ in range(threads)]
+    descriptor = poller.descriptor()
+    for number in range(rounds * threads):
+        while not poller.look():
+            assert select.select([descriptor], [], [], DEADLINE)[0], f"nothing was told after {number} messages"
+        router.send_multipart(router.recv_multipart())
+    for task in tasks:
+        task.result()
