@@ -73,7 +73,7 @@ cdef object fail_text(int rc, const char* why):
 
 
 cdef object refuse(sock* s):
-    if s == NULL or s.closed:
+    if s == NULL or zq_load32(&s.closed):
         raise make_error(ENOTSOCK, "the socket is closed")
     if s.generation != generation_word()[0]:
         raise make_error(ENOTSOCK, "the socket belongs to the parent process; make a context of this process's own", ForkedSocket)

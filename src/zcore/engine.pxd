@@ -177,7 +177,7 @@ cdef struct sock:
     const pattern* row
     options opt
     routing r
-    bint closed           # by the application
+    uint32_t closed       # atomic: by the application
     bint close_seen       # [reactor] TODO_CLOSE has come: the closing thread has done its part
     bint closing_done
     uint32_t fatal        # errno that every further call gets, 0 none

@@ -12,7 +12,7 @@ from .engine cimport member, session, sock
 from .errno_zmq cimport ENOTSOCK
 from .patterns cimport route_peek
 from .pipe cimport part
-from .platform cimport generation_word, ticks_per_us, zq_ticks, zq_unlock, zq_xchg32
+from .platform cimport generation_word, ticks_per_us, zq_ticks, zq_unlock, zq_xchg32, zq_load32
 from .promise cimport (CANCELLED, DONE, FAILED, Call, Desk, Fault, Line, Promise, budget_renew, budget_spent, fault_of,
                        loop_here, loop_running)
 from .socket cimport Socket
@@ -363,7 +363,7 @@ cdef class LoopSocket(Socket):
         count += self._serve_line(self.outbound)
         if self.me == NULL:
             return count
-        if self.s.closed:
+        if zq_load32(&self.s.closed):
             self._leave()
         elif fired and (self.inbound.first is None and self.looking.first is None or self.s.reader_is_reactor):
             # Input, and nobody who wants it: it stays where it is, and the loop must not be told of it again and again.

@@ -357,7 +357,7 @@ cdef void sock_close(sock* s, int64_t linger_ms) noexcept nogil:
     if s.closed:
         zq_unlock(&s.lock)
         return
-    s.closed = True
+    zq_store32(&s.closed, True)
     if linger_ms == -2:
         linger_ms = s.opt.linger
     s.linger_due = -1 if linger_ms < 0 else (0 if linger_ms == 0 else zq_now_ns() + linger_ms * 1000000)

@@ -872,7 +872,7 @@ cdef class Socket(SocketBase):
             ZMQError: ENOTSUP (a SocketClosed), the socket is closed.
             ContextTerminated: the context was terminated.
         """
-        if self.s == NULL or self.s.closed:
+        if self.s == NULL or zq_load32(&self.s.closed):
             raise make_error(ENOTSUP, "the socket is closed", SocketClosed)
         ready = zmq_poll([(self, flags)], -1 if timeout is None or timeout < 0 else int(timeout))
         return ready[0][1] if ready else 0

@@ -102,7 +102,7 @@ cdef class SocketBase:
     @property
     def closed(self):
         """True when the socket was closed, or its context terminated."""
-        return self.s == NULL or self.s.closed or self.s.generation != _generation[0]
+        return self.s == NULL or zq_load32(&self.s.closed) or self.s.generation != _generation[0]
 
     @property
     def underlying(self):
@@ -116,7 +116,7 @@ cdef class SocketBase:
             linger: ms to set LINGER to first.
         """
         cdef int64_t ms = -2
-        if self.s == NULL or self.s.closed or self.s.generation != _generation[0]:
+        if self.s == NULL or zq_load32(&self.s.closed) or self.s.generation != _generation[0]:
             return
         if linger is not None:
             ms = linger
@@ -460,7 +460,7 @@ cdef class SocketBase:
         if rc < 0:
             fail_text(rc, why)
         lock_py(&self.s.lock)
-        if not self.s.closed and self.s.monitor == NULL:
+        if not zq_load32(&self.s.closed) and self.s.monitor == NULL:
             self.s.monitor = m
             self.s.monitor_events = <uint64_t>events
             m = NULL
