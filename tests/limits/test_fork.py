@@ -1,5 +1,6 @@
 """fork, interpreter exit and signals, each in an interpreter of its own."""
 
+import os
 import signal
 
 import pytest
@@ -8,7 +9,10 @@ from support.remote import run_script
 
 # -- fork
 
+no_tsan = pytest.mark.skipif(os.environ.get("PYZQ_SANITIZER") == "tsan", reason="a forked child starts a thread")
 
+
+@no_tsan
 def test_child_uses_its_own_context():
     out = run_script("""
 import os
@@ -101,6 +105,7 @@ print("good")
 
 
 @ours_only
+@no_tsan
 def test_child_made_while_the_engine_gives_references_up():
     """The background thread gives up many references of ours while children are made: none of them hangs."""
     out = run_script("""
