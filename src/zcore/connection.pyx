@@ -9,6 +9,7 @@ from posix.uio cimport iovec
 from .buffer cimport (READ_ROOM, REF_RECORD, byteq_advance, byteq_commit, byteq_free, byteq_iov, byteq_next,
                       byteq_release, byteq_room)
 from .handshake cimport handshake_free
+from .limits cimport POLICY_DROP_OLDEST
 from .mechanism cimport PROTOCOL_ERROR_ZMTP_MALFORMED_COMMAND_MESSAGE, PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND
 from .message cimport block, block_data, meta_unref
 from .pipe cimport (BIG_FRAME, inq, inq_append_frame, inq_begin_big, inq_got, inq_place, inq_placed, inq_room, inq_space,
@@ -527,7 +528,8 @@ cdef bint conn_write_begin(conn* c, outq* o) noexcept nogil:
             c.iov[0].iov_len = c.control_len - c.control_off
             c.niov = 1
     else:
-        if o.q.bytes > WRITE_BATCH and o.q.bytes // BIG_FRAME >= o.nmsgs:
+        # What is on its way cannot be dropped for something newer: as little as possible where that is the policy.
+        if o.q.bytes > WRITE_BATCH and o.q.bytes // BIG_FRAME >= o.nmsgs and o.lim.policy != POLICY_DROP_OLDEST:
             most = WRITE_LARGE
         c.niov = byteq_iov(&o.q, c.iov, IOV_MAX_HERE, most)
     if c.niov == 0:

@@ -235,6 +235,7 @@ cdef struct sock:
     uint64_t burst_cost
     uint32_t burst_touch  # touch, then
     session* flush
+    session** flush_end   # where the next one goes: behind the last
     session* failed
     session* large        # those that receive a large frame into something else than its final memory
     bint takes_frames     # the last receiving call asked for Frames, not for bytes

@@ -182,7 +182,7 @@ cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint
 
 cdef uint32_t link_put_run(link* k, int side, zmsg* parts, uint32_t n, bint* wake) noexcept nogil:
     cdef uint32_t i = 0
-    cdef bint told
+    cdef bint told = False
     wake[0] = False
     zq_lock(&k.lock)
     while i < n and _put(k, side, NULL, 0, &parts[i], 1, False, &told) >= 0:

@@ -3,13 +3,14 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from .connection cimport READ_BUDGET
-from .engine cimport LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, session, sock
+from .engine cimport LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, TODO_GRAVES, session, sock
 from .pipe cimport inq_trim
 from .platform cimport ticks_per_us, zq_lock, zq_ticks, zq_trylock_spin, zq_unlock
 from .poller cimport poll_event, poller_wait
 from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now,
                        reactor_retry, timer, timer_cancel, timer_init, timer_set)
-from .traffic cimport sock_wake, sock_wants_wake, traffic_let_end, traffic_read, traffic_settle, wakes, wakes_run
+from .traffic cimport (sock_post, sock_wake, sock_wants_wake, traffic_let_end, traffic_read, traffic_settle, wakes,
+                       wakes_run)
 
 cdef enum:
     TICK_FIRST = 2000000      # ns
@@ -73,11 +74,14 @@ cdef void _read_ready(sock* s) noexcept nogil:
     zq_unlock(&s.lock)
     count = poller_wait(&s.set, ev, 64, 0)
     zq_lock(&s.lock)
-    s.leader = False
     for k in range(count if count > 0 else 0):
         n = <session*>ev[k].tag
         traffic_read(s, n, READ_BUDGET)
+    # Until here nobody frees what the events name, though the lock was let go of.
+    s.leader = False
     s.reads -= 1
+    if s.graves != NULL:
+        sock_post(s, TODO_GRAVES)
     traffic_settle(s, &w)
     if sock_wants_wake(s):
         sock_wake(s)

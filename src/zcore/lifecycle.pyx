@@ -65,6 +65,7 @@ cdef sock* sock_new(ctx* x, int type, int* error) noexcept nogil:
     s.linger_due = -1
     s.policy_timeout_ms = -2
     s.last_cpu = NO_CPU
+    s.flush_end = &s.flush
     options_init(&s.opt, type)
     if _spin_default >= 0:
         s.opt.spin_budget = _spin_default
@@ -188,7 +189,10 @@ cdef void _service(task* t) noexcept nogil:
             traffic_flush_now(s)
             # Writing to many costs more than to one: the next time there is to be company for twice as long as it took.
             pause = (zq_now_ns() - began) * 2
-            pause = FLUSH_TICK if pause < FLUSH_TICK else pause if pause < FLUSH_TICK_MOST else FLUSH_TICK_MOST
+            if pause < FLUSH_TICK or s.flush != NULL:
+                pause = FLUSH_TICK
+            elif pause > FLUSH_TICK_MOST:
+                pause = FLUSH_TICK_MOST
         else:
             s.empty_ticks += 1
         if s.empty_ticks < EMPTY_TICKS:

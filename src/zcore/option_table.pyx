@@ -232,8 +232,8 @@ cdef void _queues():
          "How long messages not yet sent outlive the close of the socket; -1 until they are sent, 0 drops them. The "
          "default is 0 for SUB and XSUB, and for every type in a context with BLOCKY 0.")
     _int(1000, "SPIN_BUDGET", "", SG, &D.spin_budget, 50, 0, 10000, NOW, "us",
-         "How long a receive may look again and again before it sleeps, where that has paid; 0 never does. The "
-         "environment variable PYZQ_SPIN_US sets another default.")
+         "How long a receive may look again and again before it sleeps, where that has paid; one in 512 tries it for "
+         "150 us all the same. 0 never does. The environment variable PYZQ_SPIN_US sets another default.")
     _bool(54, "CONFLATE", "", SG, &D.conflate, 0, ENDPOINT,
           "Keep only the newest message of each queue. For messages of one part; SNDHWM and RCVHWM do not count then.")
     _used(PULL | PUSH | SUB | PUB | DEALER)

@@ -100,6 +100,14 @@ cdef int _check(item* items, int n, bint progress) except -1:
     return ready
 
 
+cdef bint _ready_now(item* it) noexcept:
+    """[lock] What the reactor or another thread has brought since the last look is in no descriptor any more."""
+    cdef sock* s = it.s
+    cdef part p
+    return (it.want & IN and s.row.recv != RECV_NONE and route_peek(&s.r, &p) == 1) \
+        or (it.want & OUT and s.row.send != SEND_NONE and route_can_send(&s.r))
+
+
 cdef int _begin(item* items, int n, pollfd* fds) noexcept:
     """Announce the waits and list the descriptors: how many; -EAGAIN: somebody has news already."""
     cdef int k, rc
@@ -117,7 +125,9 @@ cdef int _begin(item* items, int n, pollfd* fds) noexcept:
         if news:
             continue
         lock_py(&items[k].s.lock)
-        rc = watch_begin(&items[k].w, items[k].s, WAIT_IN if items[k].want & IN else 0, &fds[at])
+        rc = -EAGAIN
+        if not _ready_now(&items[k]):
+            rc = watch_begin(&items[k].w, items[k].s, WAIT_IN if items[k].want & IN else 0, &fds[at])
         zq_unlock(&items[k].s.lock)
         if rc < 0:
             items[k].w.s = NULL

@@ -27,7 +27,7 @@ from .reactor cimport POLL_IN, POLL_OUT, handle_remove, handle_set, timer_cancel
 from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty, routing_find, routing_name,
                        routing_name_generated, routing_remove, routing_unname, routing_writable)
 from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_settle,
-                       traffic_unlist, traffic_write, wakes, wakes_run)
+                       traffic_unflush, traffic_unlist, traffic_write, wakes, wakes_run)
 from .zap cimport zap_forget
 from .zmtp cimport (TYPE_CLIENT, TYPE_DEALER, TYPE_PEER, TYPE_ROUTER, TYPE_STREAM, ZMTP_1_0, next_property,
                     property_size, put_property, same_name, zmtp_property)
@@ -357,10 +357,7 @@ cdef bint session_close(session* n) noexcept nogil:
         at = &s.flush
         while at[0] != n:
             at = &at[0].flush_next
-        at[0] = n.flush_next
-        n.in_flush = False
-        if n.p != NULL:
-            n.p.left = False
+        traffic_unflush(s, n, at)
     traffic_unlist(n)
     if n.in_mind:
         at = &s.mind

@@ -449,6 +449,8 @@ cdef class Socket(SocketBase):
         self._enter()
         s = self.s
         n = len(items)            # exactly a list or tuple: asking it runs no code of others
+        if s.row.traits & EAGER:
+            lease_glance(s)
         traffic_before_send(s)
         if s.r.npeers == 1 and s.nstage == 0:
             sent = batch_send(s, items, at, n if n - at < BATCH else at + BATCH)
@@ -739,6 +741,8 @@ cdef class Socket(SocketBase):
             s.takes_frames = True     # in blocks, which serve again
             room = p.size
             route_pop(&s.r, &p, False)
+            if s.signal_open and (s.r.current != NULL or s.r.ready != NULL):
+                sock_wake(s)
             sock_settle(s)
             return room
         finally:
@@ -820,7 +824,7 @@ cdef class Socket(SocketBase):
                     data = bytes_quick(&p) if who != NULL else NULL
                     if data != NULL:
                         route_quick_pop(&self.s.r, who, &p)
-                        self.s.rcvmore = False
+                        self.s.rcvmore = self.s.takes_frames = False
                         flat.append(take_over(data))
                         n = 1
                     elif route_peek(&self.s.r, &p) == 1:
@@ -841,6 +845,8 @@ cdef class Socket(SocketBase):
             except BaseException:
                 zq_unlock(&self.s.lock)
                 raise
+            if self.s.signal_open and (self.s.r.current != NULL or self.s.r.ready != NULL):
+                sock_wake(self.s)
             sock_settle(self.s)
             if have == want:
                 break

@@ -42,6 +42,7 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil   # [lock] 
 cdef void traffic_settle(sock* s, wakes* w) noexcept nogil
 # [lock; let go during writes] act on what this call did to queues: write, leave for later, notify, let go of dead peers
 cdef bint traffic_heavy(sock* s) noexcept nogil                    # [lock] settling may take long: let go of the GIL
+cdef void traffic_unflush(sock* s, session* n, session** at) noexcept nogil    # [lock] out of sock.flush, where *at is n
 cdef int traffic_flush_now(sock* s) noexcept nogil
 # [lock; let go during writes] write what was left for later; 1 when anything was there, so that things may have changed
 cdef int traffic_write(sock* s, session* n) noexcept nogil         # [lock; let go during the write] WRITE_* or negative

@@ -232,9 +232,9 @@ cdef void traffic_inbox(sock* s) noexcept nogil:
 
 
 cdef void traffic_hear(sock* s, peer* p) noexcept nogil:
-    if s.row.traits & EAGER:
+    if s.row.traits & EAGER and not p.leaving:
         fanout_take(&s.r, p)
-    elif s.row.recv == RECV_NONE or (s.row.wrap == WRAP_REQ and not (s.r.awaiting and s.r.partner == p)):
+    elif s.row.traits & EAGER or s.row.recv == RECV_NONE or (s.row.wrap == WRAP_REQ and not (s.r.awaiting and s.r.partner == p)):
         # Nobody will ask for it, and unread it would keep its peer for ever.
         while peer_skip(&s.r, p):
             pass
@@ -300,7 +300,7 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
             continue
         if kind == COMMAND_PING and n.c.peer_ttl:
             traffic_mind(s, n)
-        if s.row.traits & EAGER:
+        if s.row.traits & EAGER and not p.leaving:
             if kind == COMMAND_SUBSCRIBE or kind == COMMAND_CANCEL:
                 if s.type != TYPE_RADIO:
                     fanout_subscription(&s.r, p, arg.data, arg.size, kind == COMMAND_CANCEL)
@@ -356,8 +356,10 @@ cdef void _leave(sock* s, session* n) noexcept nogil:
     if not n.in_flush:
         n.in_flush = True
         n.p.left = s.nactive > 1
-        n.flush_next = s.flush
-        s.flush = n
+        # behind the others: each gets its turn
+        n.flush_next = NULL
+        s.flush_end[0] = n
+        s.flush_end = &n.flush_next
     if not s.flush_ticking:
         s.flush_ticking = True
         sock_post(s, TODO_FLUSH)
@@ -421,6 +423,16 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
     return rc
 
 
+cdef void traffic_unflush(sock* s, session* n, session** at) noexcept nogil:
+    at[0] = n.flush_next
+    if s.flush_end == &n.flush_next:
+        s.flush_end = at
+    n.flush_next = NULL
+    n.in_flush = False
+    if n.p != NULL:
+        n.p.left = False
+
+
 cdef int traffic_flush_now(sock* s) noexcept nogil:
     cdef session* n
     cdef int rc
@@ -429,11 +441,7 @@ cdef int traffic_flush_now(sock* s) noexcept nogil:
     while s.flush != NULL and rounds:
         rounds -= 1
         n = s.flush
-        s.flush = n.flush_next
-        n.in_flush = False
-        n.flush_next = NULL
-        if n.p != NULL:
-            n.p.left = False
+        traffic_unflush(s, n, &s.flush)
         rc = traffic_write(s, n)
         while rc == WRITE_MORE and rounds:
             rounds -= 1

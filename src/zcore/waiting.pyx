@@ -9,6 +9,7 @@ from .platform cimport (POLLIN, ZQ_CAN_PARK, pollfd, sigset_t, zq_add32, zq_cas3
                         zq_lock, zq_now_ns, zq_park, zq_pause, zq_ppoll, zq_sleep_ns, zq_store32, zq_sub32, zq_unlock,
                         zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
 from .poller cimport poll_event, poller_wait
+from .ring cimport msgring_count
 from .stream cimport stream_loopback_cpu
 from .traffic cimport sock_post, sock_tell, sock_wake, traffic_commit, traffic_flush_now, traffic_inbox, traffic_read
 
@@ -248,7 +249,8 @@ cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
         zq_add32(&s.waiters, 1)
         traffic_flush_now(s)
         zq_sub32(&s.waiters, 1)
-        if not s.wake_open or zq_load32(&s.news) != news:
+        if not s.wake_open or zq_load32(&s.news) != news or s.r.ready != NULL or s.r.current != NULL \
+                or msgring_count(&s.r.upward):
             return 1
     if not s.leader and not s.reader_is_reactor and _read_large(s):
         return 1

@@ -1,8 +1,10 @@
 """Poller, zmq_poll, select, and the contract of FD and EVENTS."""
 
 import os
+import random
 import select as system
 import socket
+import threading
 
 import pytest
 from support.impl import OURS, TRANSPORTS, ours_only, sides, zmq
@@ -303,3 +305,35 @@ def test_a_closed_socket_is_an_error(world):
     with pytest.raises(zmq.error.SocketClosed) as caught:
         made.poll(0)
     assert caught.value.errno == int(zmq.ENOTSUP)
+
+
+@pytest.mark.parametrize("others", [0, 8])
+def test_what_the_engine_reads_while_a_poll_begins_ends_it(world, others):
+    """With FD in use the background thread reads; nothing in the kernel tells of what it has read already."""
+    push, pull = world.pair(zmq.PUSH, zmq.PULL)
+    pull.get(int(zmq.FD))
+    waiting = [(pull, int(zmq.POLLIN))] + [(world.socket(zmq.PULL), int(zmq.POLLIN)) for _ in range(others)]
+    chance, turns = random.Random(1), threading.Semaphore(0)
+
+    def send():
+        for number in range(3000):
+            turns.acquire()
+            for _ in range(chance.randrange(60)):
+                pass
+            push.send(b"%d" % number)
+
+    task = Task(send)
+    for number in range(3000):
+        turns.release()
+        assert zmq.zmq_poll(waiting, 5000), number
+        assert pull.recv() == b"%d" % number
+    task.result()
+
+
+def test_room_that_comes_while_a_poll_begins_ends_it(world):
+    push, pull = world.pair(zmq.PUSH, zmq.PULL, "inproc", options_a={"SNDHWM": 1}, options_b={"RCVHWM": 1})
+    task = Task(lambda: [pull.recv() for _ in range(4000)])
+    for number in range(4000):
+        assert push.poll(5000, int(zmq.POLLOUT)), number
+        push.send(b"%d" % number, int(zmq.DONTWAIT))
+    assert task.result() == [b"%d" % number for number in range(4000)]
