@@ -341,7 +341,7 @@ cdef class LoopSocket(Socket):
             self.hub.flush()
         line.put(call, self)
         if timeout_ms >= 0:
-            call.timer = loop.call_later(timeout_ms / 1000, call.expire)
+            call.timer = loop.call_later(timeout_ms * 0.001, call.expire)
         if soon:
             member_remind(self.me)
             self.hub.again()

@@ -102,7 +102,7 @@ cdef class SocketBase:
     @property
     def closed(self):
         """True when the socket was closed, or its context terminated."""
-        return self.s == NULL or zq_load32(&self.s.closed) or self.s.generation != _generation[0]
+        return self.s == NULL or zq_load32(&self.s.closed) != 0 or self.s.generation != _generation[0]
 
     @property
     def underlying(self):

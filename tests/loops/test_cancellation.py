@@ -288,3 +288,21 @@ def test_a_cancelled_flood_stops_at_once(run, pair):
             assert receiving.cancelled()
 
     run(main())
+
+
+def test_a_limit_below_a_second_is_that_limit(run, pair):
+    """Not rounded: neither of a poll nor of RCVTIMEO."""
+
+    async def main():
+        with pair() as (_, pull):
+            loop = asyncio.get_running_loop()
+            start = loop.time()
+            assert await pull.poll(150) == 0
+            assert loop.time() - start >= 0.14
+            pull.rcvtimeo = 150
+            start = loop.time()
+            with pytest.raises(pyzq.Again):
+                await pull.recv()
+            assert loop.time() - start >= 0.14
+
+    run(main())
