@@ -9,12 +9,12 @@ from .engine cimport sock
 from .errno_zmq cimport EFSM, ENOTSOCK
 from .message cimport (INLINE_MAX, MK_BLOCK, MK_LOAN, MK_OBJECT, MSG_MORE, block, block_data, block_new, zmsg,
                        zmsg_init, zmsg_own, zmsg_release, zmsg_set_inline, zmsg_set_loan, zmsg_size)
-from .lease cimport lease_glance
-from .patterns cimport EAGER, WRAP_GROUP, WRAP_NUMBER, route_group, route_number, route_peek, route_pop, route_send
+from .lease cimport lease_before_send
+from .patterns cimport WRAP_GROUP, WRAP_NUMBER, route_group, route_number, route_peek, route_pop, route_send
 from .pipe cimport BORROW_FROM, part
 from .platform cimport generation_word, zq_load32, zq_lock, zq_now_ns, zq_unlock
 from .socket_base cimport SocketBase
-from .traffic cimport (sock_ref, sock_unref, sock_wake, traffic_before_send, traffic_inbox, traffic_resume, traffic_settle, wakes,
+from .traffic cimport (sock_ref, sock_unref, sock_wake, traffic_inbox, traffic_resume, traffic_settle, wakes,
                        wakes_run)
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_one, wait_progress, wait_spin
 
@@ -117,9 +117,7 @@ cdef int _send(sock* s, zmsg* parts, uint32_t n, int timeout) noexcept nogil:
         rc = _enter(s)
         if rc < 0:
             return rc
-        if s.row.traits & EAGER:
-            lease_glance(s)
-        traffic_before_send(s)
+        lease_before_send(s)
         if s.nstage == 0:
             rc = route_send(&s.r, parts, n, False)
         elif s.stage_owner == <uint64_t>PyThread_get_thread_ident():

@@ -10,7 +10,7 @@
 The application's path pays one increment (`touch`) for this: no system call, no clock.  Sockets whose FD was exported,
 and pollers without an aggregate descriptor, keep the reactor as the reader for good (`reader_is_reactor`).
 
-All functions: socket lock held (they let go of it while they read); the reactor's thread, but for `lease_glance`.
+All functions: socket lock held (they let go of it while they read); the reactor's thread, but for `lease_before_send`.
 """
 
 from .engine cimport sock
@@ -21,4 +21,5 @@ cdef void lease_look(sock* s) noexcept nogil           # the set is ready, or wa
 cdef void lease_back(sock* s) noexcept nogil           # the application came back from DORMANT
 cdef void lease_stop(sock* s) noexcept nogil
 cdef void lease_take_over(sock* s) noexcept nogil      # reader_is_reactor was set
-cdef void lease_glance(sock* s) noexcept nogil         # a publisher is about to send: read what is there, once a ms
+cdef void lease_before_send(sock* s) noexcept nogil
+# traffic_before_send, and a publisher reads what its subscribers have said by now, once a ms

@@ -4,13 +4,14 @@ from libc.stdint cimport int64_t, uint64_t
 
 from .connection cimport READ_BUDGET
 from .engine cimport LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, TODO_GRAVES, session, sock
+from .patterns cimport EAGER
 from .pipe cimport inq_trim
 from .platform cimport ticks_per_us, zq_lock, zq_ticks, zq_trylock_spin, zq_unlock
 from .poller cimport poll_event, poller_wait
 from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now,
                        reactor_retry, timer, timer_cancel, timer_init, timer_set)
-from .traffic cimport (sock_post, sock_wake, sock_wants_wake, traffic_let_end, traffic_read, traffic_settle, wakes,
-                       wakes_run)
+from .traffic cimport (sock_post, sock_wake, sock_wants_wake, traffic_before_send, traffic_let_end, traffic_read,
+                       traffic_settle, wakes, wakes_run)
 
 cdef enum:
     TICK_FIRST = 2000000      # ns
@@ -161,7 +162,13 @@ cdef void lease_take_over(sock* s) noexcept nogil:
         _arm(s)
 
 
-cdef void lease_glance(sock* s) noexcept nogil:
+cdef void lease_before_send(sock* s) noexcept nogil:
+    if s.row.traits & EAGER:
+        _glance(s)
+    traffic_before_send(s)
+
+
+cdef void _glance(sock* s) noexcept nogil:
     # What a subscriber said before this call should count for it, though the reactor had no time yet to wake up for it.
     cdef uint64_t now = zq_ticks()
     if now - s.glanced <= GLANCE_US * ticks_per_us():

@@ -23,13 +23,13 @@ from .landing cimport land_large
 from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, block_data, block_new, meta, release_drain, release_pending, zmsg,
                        zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
 from .patience cimport patience, patience_begin, patience_end, patience_init, sock_read_apart, sock_settle, sock_wait
-from .lease cimport lease_glance
-from .patterns cimport (EAGER, SEND_GROUP, route_group, route_number, route_peek, route_pop, route_quick,
+from .lease cimport lease_before_send
+from .patterns cimport (SEND_GROUP, route_group, route_number, route_peek, route_pop, route_quick,
                         route_quick_pop, route_send, route_send_check, route_send_small)
 from .pipe cimport part
 from .platform cimport generation_word, zq_add32, zq_load32, zq_loadp, zq_now_ns, zq_trylock, zq_unlock
 from .routing cimport MK_SHARED, PEER_STREAM, peer
-from .traffic cimport sock_wake, traffic_before_send, traffic_inbox
+from .traffic cimport sock_wake, traffic_inbox
 from .socket_base cimport SocketBase
 from .waiting cimport WAIT_IN, WAIT_OUT, wait_progress
 
@@ -115,9 +115,7 @@ cdef class Socket(SocketBase):
     cdef int _try_send(self, zmsg* parts, uint32_t n, int flags) noexcept:
         """[lock]"""
         cdef sock* s = self.s
-        if s.row.traits & EAGER:
-            lease_glance(s)
-        traffic_before_send(s)
+        lease_before_send(s)
         if s.nstage == 0 and not flags & SNDMORE:
             return route_send(&s.r, parts, n, True)
         return self._stage_parts(parts, n, flags)
@@ -449,9 +447,7 @@ cdef class Socket(SocketBase):
         self._enter()
         s = self.s
         n = len(items)            # exactly a list or tuple: asking it runs no code of others
-        if s.row.traits & EAGER:
-            lease_glance(s)
-        traffic_before_send(s)
+        lease_before_send(s)
         if s.r.npeers == 1 and s.nstage == 0:
             sent = batch_send(s, items, at, n if n - at < BATCH else at + BATCH)
         while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
