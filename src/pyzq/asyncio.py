@@ -11,7 +11,8 @@
                 await socket.send(request)
 
 What can be done at once is done within the call: awaiting it does not go through the loop. After 256 such calls, or
-1 ms, the next one lets the loop turn. A call that is cancelled takes no message with it.
+1 ms, the next one lets the loop turn. A call that is cancelled takes no message with it. A receive that would be the
+only call waiting in its loop looks again for a moment (SPIN_BUDGET, 50 us; 0 never) where that has been paying.
 
 Needs a loop that can watch descriptors (`loop.add_reader`), as every loop on Linux and macOS can, uvloop's too.
 """

@@ -133,6 +133,8 @@ cdef class AsyncSocket(LoopSocket):
             try:
                 if flags & DONTWAIT or not budget_spent():
                     data = self._received(copy, kind == RECV_WHOLE, &rc)
+                    if not rc and not flags & DONTWAIT and self._spun(self.s.opt.rcvtimeo):
+                        data = self._received(copy, kind == RECV_WHOLE, &rc)
                     if rc:
                         if convert is not None:
                             data = convert(data)
@@ -181,10 +183,14 @@ cdef class AsyncSocket(LoopSocket):
         cdef int rc = 0
         cdef bint soon = False
         call.mask = IN
+        if timeout == -2 and self.s != NULL:
+            timeout = self.s.opt.rcvtimeo
         if self.inbound.first is None or flags & DONTWAIT:
             try:
                 if flags & DONTWAIT or not budget_spent():
                     value = self._attempt(call, &rc)
+                    if not rc and not flags & DONTWAIT and self._spun(timeout):
+                        value = self._attempt(call, &rc)
                     if rc:
                         return promise_done(value)
                 else:
@@ -195,8 +201,6 @@ cdef class AsyncSocket(LoopSocket):
                 return promise_failed(error)
         if self.s == NULL:
             return promise_failed(make_error(ENOTSOCK, "the socket is closed"))
-        if timeout == -2:
-            timeout = self.s.opt.rcvtimeo
         if timeout == 0:
             return promise_failed(Again()) if call.fails_late else promise_done(call.late)
         return self._pend(call, self.inbound, timeout, soon)

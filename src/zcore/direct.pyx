@@ -86,7 +86,7 @@ cdef int _wait(sock* s, int want, int64_t deadline, bint again) noexcept nogil:
     if s.r.dirty != NULL:
         _leave(s)             # what stands in the queues goes first
         return 0
-    if again or not wait_spin(s, want, deadline):
+    if again or not wait_spin(s, want, deadline, NULL):
         rc = wait_one(s, want, deadline, NULL)
     zq_unlock(&s.lock)
     return 0 if rc == -EAGAIN else rc   # the deadline is looked at once more after what came was

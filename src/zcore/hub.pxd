@@ -41,6 +41,7 @@ cdef class LoopSocket(Socket):
 
     cdef object _attempt(self, Call call, int* rc)      # do it if it can be done without waiting; rc: whether it was
     cdef Promise _pend(self, Call call, Line line, int timeout_ms, bint soon)   # soon: it may be done in the next turn
+    cdef bint _spun(self, int timeout_ms) except -1     # a moment was spent waiting for input: look again
     cdef int _join(self, object loop) except -1
     cdef int _leave(self) except -1
     cdef int _end_calls(self) except -1

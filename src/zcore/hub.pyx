@@ -5,21 +5,21 @@ from sys import version_info
 from weakref import WeakValueDictionary, ref
 
 cimport cython
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from .border cimport fail, lock_py
 from .engine cimport member, session, sock
 from .errno_zmq cimport ENOTSOCK
 from .patterns cimport route_peek
 from .pipe cimport part
-from .platform cimport generation_word, ticks_per_us, zq_ticks, zq_unlock, zq_xchg32, zq_load32
+from .platform cimport generation_word, ticks_per_us, zq_now_ns, zq_ticks, zq_unlock, zq_xchg32, zq_load32
 from .promise cimport (CANCELLED, DONE, FAILED, Call, Desk, Fault, Line, Promise, budget_renew, budget_spent, fault_of,
                        loop_here, loop_running)
 from .socket cimport Socket
 from .patience cimport sock_settle
 from .socket_base cimport SocketBase
 from .traffic cimport traffic_flush_now, traffic_inbox
-from .waiting cimport wait_progress
+from .waiting cimport WAIT_IN, wait_progress, wait_spin
 from .watchers cimport (member_join, member_leave, member_remind, member_unwatch, member_watch, watcher_collect,
                         watcher_end, watcher_fd, watcher_has_news, watcher_new, watcher_next, watcher_sleep)
 
@@ -324,6 +324,29 @@ cdef class LoopSocket(Socket):
         with nogil:
             member_leave(me)
         return hub.left(self)
+
+    cdef bint _spun(self, int timeout_ms) except -1:
+        """Input that comes at once, as it does where two peers talk, costs less to wait for than a turn of the loop.
+
+        Never while any other call waits in this loop: it could be done meanwhile.  How long the loop stands still is
+        limited: by SPIN_BUDGET each time, where the last times have paid, and by that of completions without a turn.
+        """
+        cdef Hub hub = self.hub
+        cdef sock* s = self.s
+        cdef int64_t deadline = -1
+        cdef bint again
+        if hub is None or hub.w == NULL or hub.waiting or s == NULL or s.opt.spin_budget <= 0 or timeout_ms == 0:
+            return False
+        if timeout_ms > 0:
+            deadline = zq_now_ns() + timeout_ms * <int64_t>1000000
+        if hub.unflushed:
+            hub.flush()
+        lock_py(&s.lock)
+        traffic_flush_now(s)
+        with nogil:
+            again = wait_spin(s, WAIT_IN, deadline, self.me)
+            zq_unlock(&s.lock)
+        return again
 
     cdef Promise _pend(self, Call call, Line line, int timeout_ms, bint soon):
         """Have a call wait."""

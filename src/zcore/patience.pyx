@@ -102,7 +102,7 @@ cdef int sock_wait(sock* s, int want, patience* w) except -1:
         if until < 0 or until > now + FIRST_SLEEP:
             until = now + FIRST_SLEEP
     with nogil:
-        if w.again or not wait_spin(s, want, w.deadline):
+        if w.again or not wait_spin(s, want, w.deadline, NULL):
             rc = wait_one(s, want, until, &w.old if w.masked else NULL)
         zq_unlock(&s.lock)
     w.again = True

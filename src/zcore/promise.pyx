@@ -313,7 +313,8 @@ cdef class Call(Promise):
         return before - <int>len(kept)
 
     def expire(self):
-        """Its time is over."""
+        """Its time is over; the loop calls."""
+        budget_renew(False)
         if self.state == PENDING:
             self.timer = None
             if self.fails_late:

@@ -33,9 +33,9 @@ cdef int watch_begin(watch* w, sock* s, int want, pollfd* fds) noexcept nogil
 # [lock] announce the wait; fills at most two entries and returns how many; -EAGAIN: there is news already, do not wait;
 # other negative errno: no descriptor could be made
 cdef void watch_end(watch* w, pollfd* fds) noexcept nogil     # [lock; let go during reads] look at what came
-cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil
+cdef int wait_spin(sock* s, int want, int64_t deadline, member* me) noexcept nogil
 # [lock; let go meanwhile] spin where that has paid; 1: look again; 0: nothing has come
-# since the lock was taken
+# since the lock was taken.  me: who spins, if a member
 cdef int wait_one(sock* s, int want, int64_t deadline, const sigset_t* mask) noexcept nogil
 # [lock; let go during the wait] sleep. 0: look again; -EAGAIN: the deadline (ns, -1 none) has passed; -EINTR: a signal came
 cdef int wait_progress(sock* s, size_t budget, member* me) noexcept nogil

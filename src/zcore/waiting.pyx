@@ -198,7 +198,7 @@ cdef inline bint _news(sock* s) noexcept nogil:
     return zq_loadp(<void**>&s.inbox) != NULL or zq_load32(&s.wake_raised) != 0
 
 
-cdef bint _spin(sock* s, watch* w, int64_t end) noexcept nogil:
+cdef bint _spin(sock* s, watch* w, int64_t end, member* me) noexcept nogil:
     """Without the lock. True when something came."""
     cdef session* n = w.only
     cdef uint32_t before
@@ -222,7 +222,7 @@ cdef bint _spin(sock* s, watch* w, int64_t end) noexcept nogil:
         zq_lock(&s.lock)
         traffic_commit(s, n, rc)
         if <uint32_t>n.p.inn.rx_bytes != before:
-            sock_tell(s, NULL)
+            sock_tell(s, me)
         zq_unlock(&s.lock)
         return rc < 0 or <uint32_t>n.p.inn.rx_bytes != before or _news(s)
     while not _news(s):
@@ -233,7 +233,7 @@ cdef bint _spin(sock* s, watch* w, int64_t end) noexcept nogil:
     return True
 
 
-cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
+cdef int wait_spin(sock* s, int want, int64_t deadline, member* me) noexcept nogil:
     cdef pollfd fds[2]
     cdef watch w
     cdef int64_t now
@@ -262,7 +262,7 @@ cdef int wait_spin(sock* s, int want, int64_t deadline) noexcept nogil:
     if deadline >= 0 and now + budget > deadline:
         budget = deadline - now
     zq_unlock(&s.lock)
-    paid = _spin(s, &w, now + budget)
+    paid = _spin(s, &w, now + budget, me)
     zq_lock(&s.lock)
     if paid:
         s.spin_score += (256 - s.spin_score) // 4
