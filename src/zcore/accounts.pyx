@@ -5,7 +5,7 @@ from libc.stdlib cimport free, malloc
 from .engine cimport HS_COUNTS, sock
 from .inproc cimport half, link_fold
 from .limits cimport DROP_REASONS, books
-from .platform cimport zq_lock, zq_unlock
+from .platform cimport zq_latch_close, zq_latch_open, zq_lock, zq_unlock
 from .routing cimport PEER_INPROC, PEER_STREAM, peer
 from .socket_base cimport SocketBase
 
@@ -59,13 +59,13 @@ cdef void _read(peer* p, _entry* e) noexcept nogil:
         _put(e, 0, &p.out.books, p.out.nmsgs)
         _put(e, 1, &p.inn.books, p.inn.nmsgs)
         return
-    zq_lock(&p.lnk.lock)
+    zq_latch_close(&p.lnk.lock)
     link_fold(p.lnk)
     h = &p.lnk.dir[p.side]
     _put(e, 0, &h.books, h.nmsgs)
     h = &p.lnk.dir[1 - p.side]
     _put(e, 1, &h.books, h.nmsgs)
-    zq_unlock(&p.lnk.lock)
+    zq_latch_open(&p.lnk.lock)
 
 
 cdef dict _peer(const _entry* e):

@@ -14,7 +14,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from .keeper cimport keeper
 from .limits cimport books, limits
 from .message cimport zmsg
-from .platform cimport zq_mutex
+from .platform cimport zq_latch
 from .ring cimport msgring
 
 
@@ -35,6 +35,7 @@ cdef struct half:         # the gaps keep what one side writes all the time out 
     limits lim            # what holds: made of the two that follow
     limits by_writer      # SNDHWM or the policy of the side that writes
     limits by_reader      # RCVHWM or the policy of the side that reads
+    bint exact            # every message counts: the mark is a low one, or one of bytes
     uint8_t[64] gap2
     # the reader's, under its socket's lock
     msgring run           # fetched
@@ -44,7 +45,7 @@ cdef struct half:         # the gaps keep what one side writes all the time out 
     uint8_t[64] gap3
 
 cdef struct link:
-    zq_mutex lock
+    zq_latch lock
     uint32_t refs         # atomic
     half dir[2]           # dir[s] is written by side s and read by side 1 - s
     bint joined           # both sides have said their limits; before, the writer's alone count
@@ -57,6 +58,8 @@ cdef void link_unref(link* k) noexcept nogil
 cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control, bint* wake) noexcept nogil
 # A whole message; pre and parts are moved out on success, left alone otherwise. 0, PUT_DROPPED, -EAGAIN (full), -EPIPE (nobody reads), -ENOMEM.
 # wake: the reader is to be told; else it has yet to come to the end of what it was told of.
+cdef bint link_put_quick(link* k, int side, const uint8_t* data, size_t size, void* owner, bint* wake) noexcept nogil
+# The hot path of link_put: one part, an object whose reference is the link's now. False: no case for it, nothing happened.
 cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept nogil
 # Size and first byte of what link_take would give now; a writer that drops its oldest may still change that.
 cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil

@@ -7,21 +7,24 @@ from libc.stdlib cimport calloc, free, malloc
 from .keeper cimport keeper_clear, keeper_put, keeper_take, kept, kept_free
 from .limits cimport (DROP_FILTERED, DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_PEER_GONE, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
                       POLICY_KEEP_LAST, POLICY_TYPE, below_half, books, limits, over_limit, policy_blocks)
-from .message cimport MK_OBJECT, MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_size
+from .message cimport MK_OBJECT, MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_set_object, \
+                      zmsg_size
 from .pipe cimport PUT_DROPPED
-from .platform cimport (zq_add32, zq_load32_seq, zq_load64, zq_load64_seq, zq_lock, zq_mutex_destroy, zq_mutex_init,
-                        zq_prefetch, zq_store32, zq_store64_relaxed, zq_sub32, zq_unlock, zq_xchg32, zq_xchg64)
+from .platform cimport (zq_add32, zq_latch_close, zq_latch_open, zq_load32_seq, zq_load64, zq_load64_seq, zq_prefetch, zq_store32,
+                        zq_store64, zq_store64_relaxed, zq_sub32, zq_xchg32, zq_xchg64)
 from .ring cimport msgring_at, msgring_count, msgring_free, msgring_pop, msgring_reserve, msgring_slot
 
 cdef enum:
     AHEAD = 4                 # messages; what the other side's CPU wrote is asked for so early
+    OVERLOOKED = 32           # messages; see _took
+    LOW_MARK = 4 * OVERLOOKED
 
 cdef link* link_new() noexcept nogil:
     cdef link* k = <link*>calloc(1, sizeof(link))
     if k != NULL:
-        zq_mutex_init(&k.lock)
         k.refs = 1
         k.dir[0].hungry = k.dir[1].hungry = True
+        k.dir[0].exact = k.dir[1].exact = True
     return k
 
 
@@ -37,7 +40,6 @@ cdef void link_unref(link* k) noexcept nogil:
         keeper_clear(&k.dir[s].keep)
         msgring_free(&k.dir[s].ring)
         msgring_free(&k.dir[s].run)
-    zq_mutex_destroy(&k.lock)
     free(k)
 
 
@@ -59,11 +61,26 @@ cdef void link_fold(link* k) noexcept nogil:
 
 cdef void _set_full(half* h) noexcept nogil:
     """The writer waits for half to leave.  The reader looks at `full` after each message that it has taken: it has seen
-    this, or what it took before it looked is seen here."""
+    this, or what it took before it looked is seen here; or nearly, see _took."""
+    cdef uint32_t overlooked
     zq_xchg32(&h.full, True)
     _fold(h)
-    if below_half(&h.lim, h.nmsgs, h.nbytes):
+    overlooked = 0 if h.exact else min(h.nmsgs, OVERLOOKED)
+    if below_half(&h.lim, h.nmsgs - overlooked, h.nbytes):
         zq_store32(&h.full, False)
+
+
+cdef inline void _took(half* h, uint32_t n) noexcept nogil:
+    """[reader] Before it looks at `full`.
+
+    The CPU may look before others see this store, and a barrier in between costs as much as all the rest.  But it holds
+    back no more than some dozens of stores, a few messages', and none beyond a call, which ends with the socket's lock.
+    So the writer, when it meets the mark, counts some more as gone, and with a low mark there is the barrier.
+    """
+    if n == 1 and not h.exact:
+        zq_store64(&h.took, h.took + 1)
+    else:
+        zq_xchg64(&h.took, h.took + n)
 
 
 cdef bint _drop_oldest(half* h) noexcept nogil:
@@ -174,21 +191,43 @@ cdef int link_put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint
                   bint* wake) noexcept nogil:
     cdef int rc
     wake[0] = False
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     rc = _put(k, side, pre, npre, parts, n, control, wake)
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     return rc
+
+
+cdef bint link_put_quick(link* k, int side, const uint8_t* data, size_t size, void* owner, bint* wake) noexcept nogil:
+    cdef half* h = &k.dir[side]
+    cdef zmsg* slot
+    zq_latch_close(&k.lock)
+    # Also not one that meets the mark: what follows from that is link_put's business.
+    if k.ends[1 - side] == NULL or h.full or h.lim.policy == POLICY_KEEP_LAST \
+            or msgring_count(&h.ring) == h.ring.cap or over_limit(&h.lim, h.nmsgs + 1, h.nbytes + size):
+        zq_latch_open(&k.lock)
+        return False
+    wake[0] = h.hungry
+    h.hungry = False
+    zq_prefetch(msgring_at(&h.ring, msgring_count(&h.ring) + AHEAD))
+    slot = msgring_slot(&h.ring)
+    zmsg_init(slot)
+    zmsg_set_object(slot, data, size, owner)
+    h.nbytes += size
+    h.nmsgs += 1
+    h.books.accepted += 1
+    zq_latch_open(&k.lock)
+    return True
 
 
 cdef uint32_t link_put_run(link* k, int side, zmsg* parts, uint32_t n, bint* wake) noexcept nogil:
     cdef uint32_t i = 0
     cdef bint told = False
     wake[0] = False
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     while i < n and _put(k, side, NULL, 0, &parts[i], 1, False, &told) >= 0:
         wake[0] |= told
         i += 1
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     return i
 
 
@@ -222,18 +261,18 @@ cdef void _take_run(link* k, half* h, zmsg* out, bint* credit) noexcept nogil:
     zq_prefetch(msgring_at(&h.run, AHEAD))
     msgring_pop(&h.run)
     if out.flags & MSG_COMMAND:
-        zq_lock(&k.lock)
+        zq_latch_close(&k.lock)
         h.nbytes -= zmsg_size(out)
-        zq_unlock(&k.lock)
+        zq_latch_open(&k.lock)
         return
     zq_store64_relaxed(&h.took_bytes, h.took_bytes + zmsg_size(out))
     if not h.run_open:
-        zq_xchg64(&h.took, h.took + 1)
+        _took(h, 1)
     h.run_open = (out.flags & MSG_MORE) != 0
     if zq_load32_seq(&h.full):
-        zq_lock(&k.lock)
+        zq_latch_close(&k.lock)
         credit[0] = _sunk(h)
-        zq_unlock(&k.lock)
+        zq_latch_open(&k.lock)
 
 
 cdef zmsg* link_quick(link* k, int side) noexcept nogil:
@@ -267,11 +306,11 @@ cdef void link_run_pop(link* k, int side, uint32_t n, size_t size, bint* credit)
     credit[0] = False
     zq_store64_relaxed(&h.took_bytes, h.took_bytes + size)
     h.run.head += n
-    zq_xchg64(&h.took, h.took + n)
+    _took(h, n)
     if zq_load32_seq(&h.full):
-        zq_lock(&k.lock)
+        zq_latch_close(&k.lock)
         credit[0] = _sunk(h)
-        zq_unlock(&k.lock)
+        zq_latch_open(&k.lock)
 
 
 cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept nogil:
@@ -282,7 +321,7 @@ cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept n
         size[0] = zmsg_size(m)
         first[0] = zmsg_data(m)[0] if size[0] else 0
         return True
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     if msgring_count(&h.ring) == 0 and h.keep.count:
         _refill(h)
     if msgring_count(&h.ring):
@@ -291,7 +330,7 @@ cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept n
         first[0] = zmsg_data(m)[0] if size[0] else 0
     else:
         h.hungry = True
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     return m != NULL
 
 
@@ -303,18 +342,18 @@ cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil:
     if msgring_count(&h.run):
         _take_run(k, h, out, credit)
         return 1
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     if msgring_count(&h.ring) == 0 and h.keep.count:
         _refill(h)
     if msgring_count(&h.ring) == 0:
         h.hungry = True
-        zq_unlock(&k.lock)
+        zq_latch_open(&k.lock)
         return 0
     if not h.open and policy_blocks(h.lim.policy):
         empty = h.run
         h.run = h.ring
         h.ring = empty
-        zq_unlock(&k.lock)
+        zq_latch_open(&k.lock)
         _take_run(k, h, out, credit)
         return 1
     m = msgring_at(&h.ring, 0)
@@ -329,7 +368,7 @@ cdef int link_take(link* k, int side, zmsg* out, bint* credit) noexcept nogil:
         h.open = (out.flags & MSG_MORE) != 0
         if h.full:
             credit[0] = _sunk(h)
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     return 1
 
 
@@ -337,7 +376,7 @@ cdef int link_inject(link* k, int side, zmsg* m) noexcept nogil:
     cdef half* h = &k.dir[1 - side]
     cdef zmsg* slot
     cdef int rc
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     rc = msgring_reserve(&h.ring, 1)
     if rc == 0:
         slot = msgring_slot(&h.ring)
@@ -346,7 +385,7 @@ cdef int link_inject(link* k, int side, zmsg* m) noexcept nogil:
         h.nbytes += zmsg_size(slot)
         h.nmsgs += 1
         h.books.accepted += 1
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     return rc
 
 
@@ -360,13 +399,14 @@ cdef void _meet(half* h) noexcept nogil:
             h.lim.messages = h.by_writer.messages + h.by_reader.messages
         else:
             h.lim.messages = 0
+    h.exact = h.lim.bytes != 0 or 0 < h.lim.messages < LOW_MARK
     _fold(h)
     if not policy_blocks(h.lim.policy) or not over_limit(&h.lim, h.nmsgs, h.nbytes):
         zq_store32(&h.full, False)
 
 
 cdef void link_limits(link* k, int side, const limits* sending, const limits* receiving) noexcept nogil:
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     k.dir[side].by_writer = sending[0]
     k.dir[1 - side].by_reader = receiving[0]
     if side == 1:
@@ -376,14 +416,15 @@ cdef void link_limits(link* k, int side, const limits* sending, const limits* re
         _meet(&k.dir[1])
     else:
         k.dir[side].lim = sending[0]
+        k.dir[side].exact = True
         zq_store32(&k.dir[side].full, policy_blocks(sending.policy)
                    and over_limit(sending, k.dir[side].nmsgs, k.dir[side].nbytes))
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
 
 
 cdef void link_leave(link* k, int side) noexcept nogil:
     cdef half* h = &k.dir[1 - side]
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     k.ends[side] = NULL
     # Nobody will read what the other side has written.
     _fold(h)
@@ -394,58 +435,58 @@ cdef void link_leave(link* k, int side) noexcept nogil:
     msgring_free(&h.ring)
     msgring_free(&h.run)
     zq_store32(&h.full, False)
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
 
 
 cdef bint link_room(link* k, int side) noexcept nogil:
     cdef bint room
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     room = not k.dir[side].full and k.ends[1 - side] != NULL
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     return room
 
 
 cdef void link_refuse(link* k, int side, bint again) noexcept nogil:
     cdef half* h = &k.dir[side]
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     h.books.accepted += 1
     h.books.dropped[DROP_NEWEST] += 1
     if again:
         zq_store32(&h.full, False)
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
 
 
 cdef void link_filter(link* k, int side) noexcept nogil:
     cdef half* h = &k.dir[1 - side]
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     _fold(h)
     h.books.delivered -= 1
     h.books.dropped[DROP_FILTERED] += 1
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
 
 
 cdef void link_books(link* k, int side, books* sent, books* received) noexcept nogil:
     cdef half* h = &k.dir[side]
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     link_fold(k)
     sent[0] = h.books
     sent.delivered += h.nmsgs
     received[0] = k.dir[1 - side].books
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
 
 
 cdef uint8_t link_policy(link* k, int side) noexcept nogil:
     cdef uint8_t policy
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     policy = k.dir[side].lim.policy
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     return policy
 
 
 cdef uint32_t link_waiting(link* k, int side) noexcept nogil:
     cdef uint32_t n
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     n = (msgring_count(&k.dir[1 - side].run) + msgring_count(&k.dir[1 - side].ring)
          + k.dir[1 - side].keep.count)
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     return n

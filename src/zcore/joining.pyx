@@ -13,7 +13,7 @@ from .errno_zmq cimport ENOTSOCK
 from .limits cimport DROP_CLOSED, limits
 from .patterns cimport ONE_PEER, WRAP_IDENTITY, WRAP_NUMBER
 from .peers cimport peer_gone, peer_greet, peer_make, sock_limits
-from .platform cimport zq_lock, zq_unlock
+from .platform cimport zq_latch_close, zq_latch_open, zq_lock, zq_unlock
 from .routing cimport (NEWS_GONE, NEWS_READABLE, PEER_INPROC, peer, peer_free, routing_add, routing_dirty,
                        routing_find, routing_name, routing_name_generated, routing_remove,
                        routing_writable)
@@ -134,11 +134,11 @@ cdef int _join(sock* a, ept* e, sock* b) noexcept nogil:
     rc = JOIN_CLOSING if b.closed else routing_add(&b.r, pb)
     if rc == 0:
         # In b's lists first: news that a's side sends from here on must find it there.
-        zq_lock(&k.lock)
+        zq_latch_close(&k.lock)
         joined = k.ends[0] != NULL
         if joined:
             k.ends[1] = pb
-        zq_unlock(&k.lock)
+        zq_latch_open(&k.lock)
         if joined:
             sock_limits(b, &sending, True)
             sock_limits(b, &receiving, False)

@@ -60,8 +60,13 @@ cdef const pattern* pattern_of(int type) noexcept nogil    # NULL: no such type
 cdef int route_send(routing* r, zmsg* parts, uint32_t n, bint gil) noexcept nogil
 # One whole message. 0 or negative errno: -EAGAIN (wait and try again), -EFSM, -EHOSTUNREACH, -EINVAL, -ENOTSUP, -ENOMEM.
 # Parts that were taken by reference have become MK_EMPTY; the caller releases the rest in any case.
-cdef int route_send_small(routing* r, const uint8_t* data, size_t size) noexcept nogil
-# The hot path of route_send, for one part that is to be copied: 0, or 1 when it is no case for it.
+cdef enum sent_small:
+    SMALL_COPIED
+    SMALL_KEPT            # the owner's reference is the queue's now
+    SMALL_NOT             # no case for it, and nothing has happened
+
+cdef sent_small route_send_small(routing* r, const uint8_t* data, size_t size, void* owner) noexcept nogil
+# The hot path of route_send, for one part: a small one is copied into a stream, an object goes to an inproc peer as it is.
 cdef uint32_t route_send_run(routing* r, zmsg* parts, uint32_t n) noexcept nogil
 # The same for several messages of one part each to a single inproc peer: how many went; 0 when it is no case for it.
 cdef int route_send_check(routing* r, zmsg* first) noexcept nogil

@@ -6,7 +6,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from .errno_zmq cimport EFSM, ENOTSUP
-from .inproc cimport link_put, link_put_run, link_quick, link_quick_pop, link_run, link_run_pop
+from .inproc cimport link_put, link_put_quick, link_put_run, link_quick, link_quick_pop, link_run, link_run_pop
 from .limits cimport DROP_FILTERED, DROP_PEER_GONE, below_half
 from .message cimport (MK_OBJECT, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_own, zmsg_release, zmsg_set_inline,
                        zmsg_size)
@@ -94,18 +94,29 @@ cdef inline int _send_plain(routing* r, zmsg* m) noexcept nogil:
     return 0
 
 
-cdef int route_send_small(routing* r, const uint8_t* data, size_t size) noexcept nogil:
+cdef sent_small route_send_small(routing* r, const uint8_t* data, size_t size, void* owner) noexcept nogil:
     cdef peer* p
+    cdef bint first
+    cdef sent_small how = SMALL_COPIED
     if _rows[r.type].send != SEND_BALANCE or _rows[r.type].wrap == WRAP_REQ or r.turn_now >= r.active:
-        return 1
+        return SMALL_NOT
     p = r.turns[r.turn_now]
-    if p.kind != PEER_STREAM or p.out.full or not p.usable or put_quick(&p.out, data, size):
-        return 1
-    routing_dirty(r, p)
+    if not p.usable:
+        return SMALL_NOT
+    if p.kind == PEER_STREAM:
+        if p.out.full or put_quick(&p.out, data, size):
+            return SMALL_NOT
+        routing_dirty(r, p)
+    else:
+        if p.gone or not link_put_quick(p.lnk, p.side, data, size, owner, &first):
+            return SMALL_NOT
+        how = SMALL_KEPT
+        if first:
+            routing_dirty(r, p)
     r.turn_now += 1
     if r.turn_now >= r.active:
         r.turn_now = 0
-    return 0
+    return how
 
 
 cdef uint32_t route_send_run(routing* r, zmsg* parts, uint32_t n) noexcept nogil:

@@ -40,6 +40,11 @@ cdef extern from "platform.h" nogil:
     bint zq_trylock(zq_mutex* m)
     bint zq_trylock_spin(zq_mutex* m)
 
+    ctypedef struct zq_latch:
+        pass
+    void zq_latch_close(zq_latch* l)
+    void zq_latch_open(zq_latch* l)
+
     bint ZQ_CAN_PARK
     int zq_park(uint32_t* word, uint32_t value, int64_t ns)
     void zq_unpark(uint32_t* word)

@@ -4,12 +4,13 @@ from libc.stdint cimport int64_t, uint32_t
 
 from .engine cimport sock
 from .message cimport zmsg
+from .patterns cimport sent_small
 from .pipe cimport part
 from .socket_base cimport SocketBase
 
 
 cdef class Socket(SocketBase):
-    cdef bint hasty           # there were connections when it last sent: the short way may do
+    cdef bint hasty           # there were peers to take turns when it last sent: the short way may do
     cdef object _to_zmsg(self, object data, bint copy, bint track, zmsg* m)
     cdef int _send_parts(self, zmsg* parts, uint32_t n, int flags) except -1
     cdef int64_t _send_deadline(self)
@@ -27,5 +28,6 @@ cdef class Socket(SocketBase):
     cdef object _receive(self, int flags, bint copy)
     cdef object _receive_quick(self)
     cdef bint _send_quick(self, bytes data) noexcept
+    cdef sent_small _send_small(self, bytes data) noexcept
     cdef int64_t _receive_deadline(self, int flags)
     cdef Py_ssize_t _take_message(self, part* p, list into, bint copy) except -1

@@ -24,8 +24,8 @@ from .message cimport (MK_BLOCK, MK_EMPTY, MK_OBJECT, MSG_MORE, block, block_dat
                        zmsg_copy_bytes, zmsg_init, zmsg_release, zmsg_set_object)
 from .patience cimport patience, patience_begin, patience_end, patience_init, sock_read_apart, sock_settle, sock_wait
 from .lease cimport lease_before_send
-from .patterns cimport (SEND_GROUP, route_group, route_number, route_peek, route_pop, route_quick,
-                        route_quick_pop, route_send, route_send_check, route_send_small)
+from .patterns cimport (SEND_BALANCE, SEND_GROUP, SMALL_KEPT, SMALL_NOT, route_group, route_number, route_peek, route_pop,
+                        route_quick, route_quick_pop, route_send, route_send_check, route_send_small, sent_small)
 from .pipe cimport part
 from .platform cimport generation_word, zq_add32, zq_load32, zq_loadp, zq_now_ns, zq_trylock, zq_unlock
 from .routing cimport MK_SHARED, PEER_STREAM, peer
@@ -98,7 +98,7 @@ cdef class Socket(SocketBase):
         """A message, or some parts of one: all or none; what was not taken of them stays the caller's."""
         cdef int rc
         self._enter()
-        self.hasty = self.s.nactive != 0
+        self.hasty = self.s.row.send == SEND_BALANCE and self.s.r.active != 0
         rc = self._try_send(parts, n, flags)
         if rc == -EAGAIN and self.s.nstage and self.s.stage_owner != PyThread_get_thread_ident():
             if self._inherit_stage():
@@ -269,16 +269,29 @@ cdef class Socket(SocketBase):
         return tracker
 
     cdef bint _send_quick(self, bytes data) noexcept:
-        """The hot path of send(): one small part for a stream peer that has room.  False: no case for this."""
+        """The hot path of send(): one small part for a peer that has room.  False: no case for this."""
         cdef sock* s = self.s
+        cdef sent_small how
         if not self.hasty or s.generation != _generation[0] or release_pending() or not zq_trylock(&s.lock):
             return False
-        if s.closed or s.nstage or s.full_writes or zq_load32(&s.fatal) or zq_loadp(<void**>&s.inbox) != NULL \
-                or route_send_small(&s.r, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) != 0:
+        if s.closed or s.nstage or s.full_writes or zq_load32(&s.fatal) or zq_loadp(<void**>&s.inbox) != NULL:
+            zq_unlock(&s.lock)
+            return False
+        how = self._send_small(data)
+        if how == SMALL_NOT:
             zq_unlock(&s.lock)
             return False
         sock_settle(s)
         return True
+
+    cdef sent_small _send_small(self, bytes data) noexcept:
+        """[lock]"""
+        cdef sent_small how
+        Py_INCREF(data)           # whoever gets the reference may be through with it at once
+        how = route_send_small(&self.s.r, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
+        if how != SMALL_KEPT:
+            Py_DECREF(data)
+        return how
 
     cdef object _send_addressed(self, data, int flags, bint copy, bint track, routing_id, group):
         cdef zmsg[2] parts
@@ -454,7 +467,7 @@ cdef class Socket(SocketBase):
             item = <object>PyList_GET_ITEM(items, at + sent) if listed else <object>PyTuple_GET_ITEM(items, at + sent)
             if not PyBytes_CheckExact(item):
                 break
-            if route_send_small(&s.r, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item)) == 0:
+            if self._send_small(item) != SMALL_NOT:
                 sent += 1
                 continue
             zmsg_init(&m)

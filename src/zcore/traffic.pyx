@@ -15,7 +15,7 @@ from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
 from .peers cimport peer_farewell, peer_gone
 from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_lands, inq_next_command, inq_publish, inq_ready, outq_flows, part
-from .platform cimport (ticks_per_us, zq_add32, zq_cas32, zq_casp, zq_getcpu, zq_load32, zq_loadp, zq_lock,
+from .platform cimport (ticks_per_us, zq_add32, zq_cas32, zq_casp, zq_getcpu, zq_latch_close, zq_latch_open, zq_load32, zq_loadp, zq_lock,
                         zq_mutex_destroy, zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_store32_relaxed, zq_sub32,
                         zq_ticks, zq_unlock, zq_unpark, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
 from .poller cimport poller_close, poller_del
@@ -185,7 +185,7 @@ cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
     cdef peer* q
     cdef sock* other
     cdef void* head
-    zq_lock(&p.lnk.lock)
+    zq_latch_close(&p.lnk.lock)
     q = <peer*>p.lnk.ends[1 - p.side]
     if q != NULL and q.owner != NULL:      # without an owner: a place that nobody has bound yet
         other = <sock*>q.owner
@@ -200,7 +200,7 @@ cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
             sock_post(other, TODO_ZAP)       # the reactor's business alone
         elif sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
             _wake_later(other, w)
-    zq_unlock(&p.lnk.lock)
+    zq_latch_open(&p.lnk.lock)
 
 
 cdef void traffic_inbox(sock* s) noexcept nogil:

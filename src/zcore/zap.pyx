@@ -13,7 +13,7 @@ from .mechanism cimport handshake
 from .message cimport MSG_COMMAND, MSG_MORE, zmsg, zmsg_copy_bytes, zmsg_data, zmsg_init, zmsg_release, zmsg_size
 from .patterns cimport WRAP_IDENTITY, WRAP_NUMBER
 from .peers cimport peer_make
-from .platform cimport zq_lock, zq_unlock
+from .platform cimport zq_latch_close, zq_latch_open, zq_lock, zq_unlock
 from .routing cimport (NEWS_GONE, NEWS_READABLE, PEER_INPROC, peer, peer_free, peer_new, routing_add,
                        routing_name_generated, routing_readable, routing_remove, routing_writable)
 from .traffic cimport (peer_notify, sock_ref, sock_unref, sock_wake, traffic_bury, traffic_inbox, traffic_settle, wakes,
@@ -103,9 +103,9 @@ cdef int _deliver(sock* b, link* k, zmsg* parts, int count) noexcept nogil:
         if b.row.wrap == WRAP_IDENTITY or b.row.wrap == WRAP_NUMBER:
             rc = routing_name_generated(&b.r, q)
     if rc == 0:
-        zq_lock(&k.lock)
+        zq_latch_close(&k.lock)
         k.ends[1] = q
-        zq_unlock(&k.lock)
+        zq_latch_open(&k.lock)
         rc = link_put(k, 0, NULL, 0, parts, <uint32_t>count, False, &wake)
     if rc == 0:
         routing_writable(&b.r, q)
@@ -228,9 +228,9 @@ cdef int zap_answer(session* n, int* code) noexcept nogil:
     cdef bint more = True
     cdef int count = 0
     cdef int i, rc
-    zq_lock(&k.lock)
+    zq_latch_close(&k.lock)
     gone = n.zap.gone or k.ends[1] == NULL
-    zq_unlock(&k.lock)
+    zq_latch_open(&k.lock)
     # A message is put as a whole, so its parts are all there or none is.
     while more and link_take(k, 0, &m, &credit):
         if m.flags & MSG_COMMAND:
