@@ -1,4 +1,4 @@
-"""Event loops and pollers: asyncio on the stock loop and on uvloop, gevent, Pollers with many sockets."""
+"""Event loops and pollers: asyncio on the stock loop and on uvloop, gevent, ZMQStream, Pollers with many sockets."""
 
 from __future__ import annotations
 
@@ -67,6 +67,21 @@ def _green(shape: str, pattern: str, title: str, metrics: tuple[Metric, ...]) ->
     )
 
 
+def _stream(shape: str, pattern: str, title: str, metrics: tuple[Metric, ...]) -> Row:
+    return Row(
+        id=f"zmqstream-{pattern}-tcp-64B",
+        group="Event loops",
+        kind="streams",
+        title=f"ZMQStream on tornado: {title}, 64 B, tcp",
+        pattern=pattern,
+        transport="tcp",
+        size=64,
+        metrics=(*metrics, _CPU),
+        params={"shape": shape, "flow": None, "only": ("pyzq", "pyzmq")},
+        tags=frozenset({"goal"}),
+    )
+
+
 def _poller(sockets: int) -> Row:
     return Row(
         id=f"poller-tcp-{sockets}",
@@ -107,6 +122,13 @@ ROWS = [
         "roundtrip",
         "reqrep",
         "REQ/REP",
+        (Metric("p50_us", "us", "less", round(1 / 1.5, 2)), Metric("p99_us", "us", "less")),
+    ),
+    _stream("oneway", "pushpull", "PUSH/PULL, a callback", (Metric("rate", "msg/s", "more", 1.5),)),
+    _stream(
+        "roundtrip",
+        "reqrep",
+        "REQ/REP, a stream on each side",
         (Metric("p50_us", "us", "less", round(1 / 1.5, 2)), Metric("p99_us", "us", "less")),
     ),
     *(_poller(sockets) for sockets in (1, 10, 100)),

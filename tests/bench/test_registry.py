@@ -47,6 +47,8 @@ GOALS = {
     "asyncio-ready-tcp-64B": {"await_ratio": "<= 3 x"},
     "gevent-pushpull-tcp-64B": {"rate": ">= 1.5x"},
     "gevent-reqrep-tcp-64B": {"p50_us": "<= 0.67x"},
+    "zmqstream-pushpull-tcp-64B": {"rate": ">= 1.5x"},
+    "zmqstream-reqrep-tcp-64B": {"p50_us": "<= 0.67x"},
     **{f"poller-tcp-{n}": {"rate": ">= 3x", "idle_rate": ">= 3x"} for n in (1, 10, 100)},
     "compute-tcp-64B": {"rate": ">= 50x", "compute_kept": ">= 0.4 of its undisturbed rate"},
     "connections-tcp-1000": {"connect_ms": "<= 1x", "server_kb": "<= 1x", "clients_kb": "<= 1x"},

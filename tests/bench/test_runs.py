@@ -29,6 +29,7 @@ KINDS = {
     "ready awaits": "asyncio-ready-tcp-64B",
     "poller": "poller-tcp-10",
 }
+TORNADO = {"stream": "zmqstream-pushpull-tcp-64B", "stream round trip": "zmqstream-reqrep-tcp-64B"}
 
 
 @pytest.mark.parametrize("row_id", KINDS.values(), ids=KINDS.keys())
@@ -41,6 +42,12 @@ def test_every_kind_of_row_runs(row_id):
     wanted = {metric["name"] for metric in row["metrics"]}
     assert wanted <= outcome["values"].keys()
     assert all(outcome["values"][name] > 0 for name in wanted - {"lost_share"})
+
+
+@pytest.mark.parametrize("row_id", TORNADO.values(), ids=TORNADO.keys())
+def test_every_kind_of_row_on_tornado_runs(row_id):
+    pytest.importorskip("tornado")
+    test_every_kind_of_row_runs(row_id)
 
 
 def test_many_sockets_on_either_side():
