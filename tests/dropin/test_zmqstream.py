@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import logging
+import select
 
 import pytest
 from support.impl import DEADLINE, IMPL, OURS, ours_only, zmq
@@ -240,6 +241,115 @@ def test_coroutine_callbacks_begin_in_order(in_loop, caplog):
         assert b.socket.recv() == b"1"
 
     in_loop(test)
+
+
+def unrest(stream):
+    """Descriptors of its loop that are readable though the stream has nothing to do: they would keep the loop busy."""
+    return select.select(list(stream.io_loop.handlers), [], [], 0)[0]
+
+
+@ours_only
+@pytest.mark.parametrize("transport", ["tcp", "inproc"])
+def test_a_stream_with_nothing_to_do_is_quiet(in_loop, transport):
+    async def test(a, b):
+        heard = Heard()
+        b.on_recv(heard)
+        for number in range(3):
+            a.send(b"%d" % number)
+        await heard.count(3)
+        await turns()
+        assert not unrest(a), "after sending"
+        b.stop_on_recv()
+        a.send(b"3")
+        while not b.socket.poll(0):
+            await asyncio.sleep(0)
+        await turns()
+        assert not unrest(b), "a message that nobody wants"
+        assert b.socket.recv() == b"3"
+        a.send(b"4")
+        b.on_recv(heard)
+        await heard.count(4)
+        await turns()
+        assert not unrest(b), "after receiving"
+
+    in_loop(test, transport=transport)
+
+
+@ours_only
+def test_others_read_the_socket_too(in_loop):
+    """What they read on the way stays the stream's, which is told of it."""
+
+    async def test(a, b):
+        heard = Heard()
+        b.on_recv(heard)
+        a.send(b"first")
+        await heard.count(1)
+        for number in range(100):
+            before = len(heard)
+            assert not a.sending()
+            a.send(b"%d" % number)
+            a.send(b"%d" % number)
+            assert b.socket.poll(DEADLINE * 1000)
+            assert b.socket.recv() == b"%d" % number
+            await heard.count(before + 1)
+
+    in_loop(test)
+
+
+@ours_only
+def test_types_without_fd(in_loop):
+    async def test(a, b):
+        asked, answered = Heard(), Heard()
+        b.on_recv(asked, copy=False)
+        a.on_recv(answered)
+        a.send(b"x")
+        ((frame,),) = await asked.count(1)
+        b.send(b"y", routing_id=frame.routing_id)
+        assert await answered.count(1) == [[b"y"]]
+
+    in_loop(test, kinds=(zmq.CLIENT, zmq.SERVER) if OURS else None)
+
+
+def test_receiving_begins_in_another_thread(in_loop):
+    async def test(a, b):
+        heard = Heard()
+        a.send(b"x")
+        await asyncio.to_thread(b.on_recv, heard)
+        assert await heard.count(1) == [[b"x"]]
+
+    in_loop(test)
+
+
+def test_a_loop_that_closes_its_files(world):
+    from tornado.ioloop import IOLoop
+
+    a, b = world.pair(zmq.PUSH, zmq.PULL)
+    loop = IOLoop(make_current=False)
+    streams = [zmqstream.ZMQStream(socket, loop) for socket in (a, b)]
+    heard = []
+    streams[1].on_recv(lambda parts: (heard.append(parts), loop.stop()))
+    a.send(b"x")
+    loop.start()
+    loop.close(all_fds=True)
+    assert heard == [[b"x"]]
+    assert a.closed
+    assert b.closed
+    for stream in streams:
+        with pytest.warns(UserWarning, match="after closing socket"):
+            stream.close()
+
+
+def test_on_recv_of_a_socket_that_only_sends(in_loop):
+    async def test(a, b):
+        heard, sent = Heard(), Heard()
+        a.on_recv(heard)
+        a.on_send(sent)
+        a.send(b"x")
+        await sent.count(1)
+        await turns()
+        assert heard == []
+
+    in_loop(test, kinds=(zmq.PUSH, zmq.PULL))
 
 
 def test_on_send(in_loop):

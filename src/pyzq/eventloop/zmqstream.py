@@ -21,7 +21,7 @@ from time import monotonic
 from tornado.ioloop import IOLoop
 from tornado.log import gen_log
 
-from pyzq.constants import Flag, PollEvent, SocketOption
+from pyzq.constants import Flag, PollEvent
 from pyzq.poll import Poller
 from pyzq.socket import Socket
 from pyzq.utils import jsonapi
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 POLLIN, POLLOUT = PollEvent.POLLIN, PollEvent.POLLOUT
-_EVENTS = int(SocketOption.EVENTS)
 _DONTWAIT = int(Flag.DONTWAIT)
-_IN, _OUT = int(POLLIN), int(POLLOUT)
+_IN, _OUT, _ERR = int(POLLIN), int(POLLOUT), int(PollEvent.POLLERR)
 # How long one turn of the loop may be used, seconds, and for how many messages.
 _TURN = 0.001
 _BURST = 256
@@ -50,6 +49,40 @@ _SHORTCUTS = (
     "setsockopt_unicode",
     "getsockopt_unicode",
 )
+
+
+class _Watch:
+    """A socket as a file of the loop's: readable when `events` may find something."""
+
+    def __init__(self, socket: Socket[Any]) -> None:
+        self._socket = socket
+        self._poller = Poller()
+        self._wanted = 0
+        self._register()
+        self._fd = self._poller.descriptor()
+
+    def _register(self) -> None:
+        # With no event wanted, too: the end of the context is something to hear of.
+        self._poller.register(self._socket, self._wanted | _ERR)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def events(self, wanted: int) -> int:
+        """Which of these there are; of others the loop does not hear from now on."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._register()
+        found = self._poller.look()
+        return found[0][1] if found else 0
+
+    def end(self) -> None:
+        """Close the descriptor, whoever may still have this object."""
+        del self._poller
+
+    def close(self) -> None:
+        """Close the socket, for `IOLoop.close(all_fds=True)`."""
+        self._socket.close()
 
 
 class ZMQStream:
@@ -84,7 +117,7 @@ class ZMQStream:
         self.socket = socket
         self.io_loop: IOLoop = io_loop or IOLoop.current()
         self.poller: Poller = Poller()
-        self._fd: int = socket.get(SocketOption.FD)
+        self._watch = _Watch(socket)
         self._send_queue: deque[tuple[Any, dict[str, Any]]] = deque()
         # What was sent, for on_send to hear of.
         self._sent: deque[tuple[Any, Any]] = deque()
@@ -95,7 +128,7 @@ class ZMQStream:
         self._scheduled = False
         for name in _SHORTCUTS:
             setattr(self, name, getattr(socket, name))
-        self.io_loop.add_handler(self.socket, self._handle_events, IOLoop.READ)
+        self.io_loop.add_handler(self._watch, self._handle_events, IOLoop.READ)
         self._look_soon()
 
     # receiving
@@ -284,14 +317,9 @@ class ZMQStream:
         if socket is None:
             return
         if socket.closed:
-            # Its number may be another file's by now.
-            warnings.warn(
-                f"Unregistering FD {self._fd} after closing socket. This could unregister another one: "
-                "close the stream, not its socket",
-                stacklevel=2,
-            )
-        # By number, for a terminated context tells of none.
-        self.io_loop.remove_handler(self._fd)
+            warnings.warn("Unregistering the stream after closing socket: close the stream instead", stacklevel=2)
+        self.io_loop.remove_handler(self._watch)
+        self._watch.end()
         socket.close(linger)
         if self._close_callback is not None:
             self._run_callback(self._close_callback)
@@ -320,16 +348,15 @@ class ZMQStream:
     def _look(self) -> None:
         self._scheduled = False
         if self.socket is not None:
-            self._handle_events(self._fd, 0)
+            self._handle_events(self._watch, 0)
 
-    def _handle_events(self, fd: Any, events: int) -> None:
+    def _handle_events(self, watch: _Watch, events: int) -> None:
         """The socket may have something, as its descriptor says; called by the loop."""
         socket = self.socket
         if socket is None or (events and self._scheduled):
             return  # in the latter case `_look` comes in this turn of the loop, and once is enough
         try:
-            # Which also takes the descriptor's signal back.
-            ready = socket.get(_EVENTS)
+            ready = watch.events(self._wanted())
         except ContextTerminated:
             # Its descriptor stays readable now, and the context waits for its sockets.
             gen_log.warning("Got events for stream %s after terminating context", self)
@@ -342,10 +369,10 @@ class ZMQStream:
             else:
                 gen_log.error("Error getting events for stream %s: %s", self, error)
             return
-        if not self._sent and not self._can_go_on(ready):
+        if not ready and not self._sent:
             return
         try:
-            more = self._turn()
+            more = self._turn(ready)
         except BaseException:
             if self.socket is not None:
                 self._look_soon()
@@ -353,12 +380,12 @@ class ZMQStream:
         if more and self.socket is not None:
             self._look_soon()
 
-    def _turn(self) -> bool:
+    def _turn(self, ready: int) -> bool:
         """Serve until there is nothing to do or others should have their turn. True: there may be more to do."""
         end = monotonic() + _TURN
-        for _ in range(_BURST):
+        for served in range(_BURST):
             moved = False
-            if self._recv_callback is not None:
+            if ready & _IN and self._recv_callback is not None:
                 moved = self._handle_recv()
                 if self.socket is None:
                     return False
@@ -366,17 +393,19 @@ class ZMQStream:
                 moved = self._handle_send() or moved
                 if self.socket is None:
                     return False
-            if not moved:
-                # Asking is what a later signal depends on, and tells of what came between.
-                ready = self.socket.get(_EVENTS)
-                return self._can_go_on(ready)
+            if not moved or not served:
+                # The last look is what later news depend on; and the first message is often the only one.
+                ready = self._watch.events(self._wanted())
+                if not moved or not (ready or self._sent):
+                    return bool(ready or self._sent)
             if self._yielded or monotonic() > end:
                 self._yielded = False
                 return True
         return True
 
-    def _can_go_on(self, ready: int) -> bool:
-        return bool(ready & _IN and self._recv_callback is not None) or bool(ready & _OUT and self._send_queue)
+    def _wanted(self) -> int:
+        """Events that there is a use for."""
+        return (0 if self._recv_callback is None else _IN) | (_OUT if self._send_queue else 0)
 
     # Set by a callback that goes on as a task: it should get to its first await before the next message.
     _yielded = False
