@@ -284,6 +284,20 @@ cdef int linear_room(linear* b, size_t want) noexcept nogil:
         return 0
     if b.cap - b.tail >= want:
         return 0
+    if b.tail == b.cap and b.cap < READ_MAX and want < READ_MAX - (b.tail - b.head):
+        # Filled to the brim, as above, and the beginning of a frame left over.
+        bigger = <uint8_t*>malloc(READ_MAX)
+        if bigger == NULL:
+            return -ENOMEM
+        memcpy(bigger, b.data + b.head, b.tail - b.head)
+        free(b.data)
+        b.data = bigger
+        b.cap = READ_MAX
+        b.pub -= b.head
+        b.walk -= b.head
+        b.tail -= b.head
+        b.head = 0
+        return 0
     if b.cap - (b.tail - b.head) >= want and b.head >= b.cap // 4:
         memmove(b.data, b.data + b.head, b.tail - b.head)
         b.pub -= b.head

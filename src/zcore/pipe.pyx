@@ -8,7 +8,7 @@ from libc.stdint cimport SIZE_MAX, UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from .buffer cimport (FRAME_OBJECT, FRAME_REF, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_excise,
+from .buffer cimport (FRAME_OBJECT, FRAME_REF, READ_FIRST, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_excise,
                       byteq_free, byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room, chunk,
                       linear_free, linear_room)
 from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free, key_hash, key_of, keys_begin
@@ -872,6 +872,9 @@ cdef void inq_trim(inq* i) noexcept nogil:
     cdef block* b = <block*>zq_xchgp(&i.spare, NULL)
     if b != NULL:
         block_unref(b)
+    if i.b.cap > READ_FIRST and i.b.head == i.b.tail:
+        linear_free(&i.b)
+        i.whole = i.commands_from = 0
 
 
 cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil:

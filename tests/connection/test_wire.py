@@ -1,9 +1,13 @@
 """Hostile and odd bytes: whatever comes, the process lives, others are served, memory follows what was received."""
 
+import fcntl
 import os
 import random
 import socket
 import struct
+import sys
+import termios
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -193,6 +197,27 @@ def test_header_of_a_large_frame_at_the_end_of_a_full_buffer(world, left):
         assert pull.recv() == first
         assert pull.recv() == large
         assert [pull.recv() for _ in after] == after
+
+
+@ours_only
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX") or sys.platform != "linux", reason="SIOCOUTQ is Linux's")
+def test_a_busy_peer_is_read_in_large_pieces(world):
+    """Frames of 4 KB never end where the buffer does: it grows all the same."""
+    pull = world.socket(zmq.PULL)
+    with RawPeer.connect(world.bind(pull, "ipc")) as raw:
+        raw.handshake(b"PUSH")
+        for _ in range(100):
+            raw.send(frame(b"one"))
+            pull.recv()  # from here on it is the application that reads
+        raw.stream.setblocking(False)
+        data = frame(b"x" * 4096) * 40
+        sent = raw.stream.send(data)
+        assert sent > 100_000
+        unread = [sent]
+        for _ in range(sent // (len(data) // 40)):
+            assert len(pull.recv()) == 4096
+            unread.append(struct.unpack("i", fcntl.ioctl(raw.stream, termios.TIOCOUTQ, b"\0" * 4))[0])
+        assert max(before - after for before, after in pairwise(unread)) > 65536
 
 
 @pytest.mark.parametrize("where", ["greeting", "ready"])
