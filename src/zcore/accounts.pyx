@@ -5,7 +5,7 @@ from libc.stdlib cimport free, malloc
 from .engine cimport HS_COUNTS, sock
 from .inproc cimport half, link_fold
 from .limits cimport DROP_REASONS, books
-from .platform cimport zq_latch_close, zq_latch_open, zq_lock, zq_unlock
+from .platform cimport zq_latch_close, zq_latch_open, zq_unlock
 from .routing cimport PEER_INPROC, PEER_STREAM, peer
 from .socket_base cimport SocketBase
 

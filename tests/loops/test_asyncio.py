@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 
 import pytest
 from support import loops
@@ -124,35 +123,6 @@ def test_what_can_be_done_is_done_at_once(run, pair, transport):
             assert received.result() == b"x"
             assert pull.poll(0).result() == 0
             assert not pull.recv().done()
-
-    run(main())
-
-
-def test_a_receive_looks_again_before_it_waits_unless_others_wait(run, context):
-    """One wait in 512 tries it even where it has not paid, for as long as SPIN_BUDGET lasts."""
-
-    async def most(budget):
-        with context.socket(pyzq.PULL) as pull:
-            pull.spin_budget = budget
-            pull.rcvtimeo = 1
-            for _ in range(511):
-                await cpu_of_a_wait(pull)
-            pull.rcvtimeo = 20
-            return max([await cpu_of_a_wait(pull) for _ in range(4)])
-
-    async def cpu_of_a_wait(pull):
-        before = time.thread_time()
-        with pytest.raises(pyzq.Again):
-            await pull.recv()
-        return time.thread_time() - before
-
-    async def main():
-        alone = await most(10_000)
-        assert alone > 5 * await most(0)
-        with context.socket(pyzq.PULL) as idle:
-            waiting = idle.recv()
-            assert alone > 5 * await most(10_000)
-            waiting.cancel()
 
     run(main())
 
