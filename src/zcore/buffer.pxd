@@ -91,6 +91,7 @@ cdef struct linear:
     size_t walk           # next header to be looked at               [reader]
     size_t tail           # end of the bytes                          [reader]
 
-cdef int linear_room(linear* b, size_t want) noexcept nogil
-# Room for `want` more bytes behind the tail; socket lock held, no reader active; 0 or -ENOMEM.
+cdef int linear_room(linear* b, size_t want, size_t most) noexcept nogil
+# Room for `want` more bytes behind the tail; socket lock held, no reader active; 0 or -ENOMEM.  most: how large a buffer
+# a busy peer may have.
 cdef void linear_free(linear* b) noexcept nogil

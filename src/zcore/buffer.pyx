@@ -264,13 +264,13 @@ cdef void byteq_free(byteq* q) noexcept nogil:
     q.bytes = q.unsent = 0
 
 
-cdef int linear_room(linear* b, size_t want) noexcept nogil:
+cdef int linear_room(linear* b, size_t want, size_t most) noexcept nogil:
     cdef uint8_t* bigger
     cdef size_t cap = READ_FIRST
     if b.data == NULL or b.head == b.tail:
         if b.cap:
             # A read that filled the buffer to the brim means a busy peer, which deserves more.
-            cap = READ_MAX if b.tail == b.cap and b.cap < READ_MAX else b.cap
+            cap = most if b.tail == b.cap and b.cap < most else b.cap
         while cap < want:
             cap *= 2
         if cap != b.cap:
@@ -284,15 +284,15 @@ cdef int linear_room(linear* b, size_t want) noexcept nogil:
         return 0
     if b.cap - b.tail >= want:
         return 0
-    if b.tail == b.cap and b.cap < READ_MAX and want < READ_MAX - (b.tail - b.head):
+    if b.tail == b.cap and b.cap < most and want < most - (b.tail - b.head):
         # Filled to the brim, as above, and the beginning of a frame left over.
-        bigger = <uint8_t*>malloc(READ_MAX)
+        bigger = <uint8_t*>malloc(most)
         if bigger == NULL:
             return -ENOMEM
         memcpy(bigger, b.data + b.head, b.tail - b.head)
         free(b.data)
         b.data = bigger
-        b.cap = READ_MAX
+        b.cap = most
         b.pub -= b.head
         b.walk -= b.head
         b.tail -= b.head

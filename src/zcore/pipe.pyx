@@ -8,7 +8,8 @@ from libc.stdint cimport SIZE_MAX, UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from .buffer cimport (FRAME_OBJECT, FRAME_REF, READ_FIRST, REF_RECORD, byteq_advance, byteq_commit, byteq_copy_out, byteq_cut, byteq_excise,
+from .buffer cimport (FRAME_OBJECT, FRAME_REF, READ_FIRST, READ_MAX, REF_RECORD, byteq_advance, byteq_commit,
+                      byteq_copy_out, byteq_cut, byteq_excise,
                       byteq_free, byteq_mark, byteq_mark_end, byteq_ref, byteq_release, byteq_rewind, byteq_room, chunk,
                       linear_free, linear_room)
 from .keeper cimport kept, keeper_clear, keeper_put, keeper_take, kept_free, key_hash, key_of, keys_begin
@@ -328,7 +329,8 @@ cdef void outq_free(outq* o) noexcept nogil:
 
 cdef int inq_room(inq* i, size_t want) noexcept nogil:
     cdef size_t head = i.b.head
-    cdef int rc = linear_room(&i.b, want)
+    # What is read at once counts as waiting: a policy that drops would drop what the application is about to take.
+    cdef int rc = linear_room(&i.b, want, READ_MAX if policy_blocks(i.lim.policy) else READ_FIRST)
     if rc == 0 and head and i.b.head == 0:
         # The bytes moved down by `head`, or there were none left.
         i.whole = i.whole - head if i.whole >= head else 0

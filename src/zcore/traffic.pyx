@@ -343,9 +343,9 @@ cdef int traffic_read(sock* s, session* n, size_t budget) noexcept nogil:
 # --- writing -----------------------------------------------------------------------------------------------
 
 cdef inline uint64_t _gather_time(uint64_t cost, uint64_t most_us) noexcept nogil:
-    """How long after a write of this cost the next may wait for company: twice as long, but at least 4 us; in ticks."""
+    """How long after a write of this cost the next may wait for company: as long, but at least 4 us; in ticks."""
     cdef uint64_t us = ticks_per_us()
-    cdef uint64_t t = cost * 2
+    cdef uint64_t t = cost
     if t < 4 * us:
         return 4 * us
     return t if t < most_us * us else most_us * us
