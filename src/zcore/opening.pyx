@@ -253,7 +253,11 @@ cdef void _on_handle(handle* h, int revents) noexcept nogil:
     cdef sock* s = n.s
     cdef uint8_t[4096] scrap
     cdef ssize_t got
-    if n.c.closing:
+    cdef bint over
+    zq_lock(&s.lock)
+    over = n.c.closing        # the application's threads may find out, too
+    zq_unlock(&s.lock)
+    if over:
         handle_set(s.rx, h, 0)
         return
     if n.ignored:

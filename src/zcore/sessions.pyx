@@ -93,15 +93,17 @@ cdef void session_discard(session* n) noexcept nogil:
 
 cdef void session_ready(session* n, int revents) noexcept nogil:
     cdef sock* s = n.s
+    cdef bint goes_on
     if s.set.fd < 0 and n.in_set and revents & ~POLL_OUT:
         session_read_here(n)
+    zq_lock(&s.lock)
     if n.c.blocked and (s.set.fd >= 0 or revents & POLL_OUT):
-        zq_lock(&s.lock)
         n.c.blocked = False
         n.watch_out = False
         _drain(n)
-        zq_unlock(&s.lock)
-    if s.set.fd < 0 and not n.c.closing:
+    goes_on = not n.c.closing
+    zq_unlock(&s.lock)
+    if s.set.fd < 0 and goes_on:
         session_watch_both(n)
 
 
