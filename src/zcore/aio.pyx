@@ -20,7 +20,7 @@ from .message cimport (MK_BLOCK, MK_OBJECT, release_drain, release_pending, zmsg
                        zmsg_set_object)
 from .patterns cimport SEND_GROUP
 from .pipe cimport part
-from .platform cimport zq_load32, zq_unlock
+from .platform cimport zq_load32, zq_loadp, zq_unlock
 from .promise cimport Call, Promise, budget_renew, budget_spent, promise_done, promise_failed
 from .socket cimport Socket
 from .patience cimport sock_settle
@@ -278,7 +278,7 @@ cdef class AsyncSocket(LoopSocket):
         """A future of a send that was done."""
         cdef Promise p = promise_done(tracker)
         cdef sock* s = self.s
-        if s.flush != NULL and not self.unflushed and self.hub is not None:
+        if zq_loadp(<void**>&s.flush) != NULL and not self.unflushed and self.hub is not None:
             self.unflushed = True
             self.hub.unflushed.append(self)
         if budget_spent():

@@ -269,8 +269,11 @@ cdef int linear_room(linear* b, size_t want, size_t most) noexcept nogil:
     cdef size_t cap = READ_FIRST
     if b.data == NULL or b.head == b.tail:
         if b.cap:
-            # A read that filled the buffer to the brim means a busy peer, which deserves more.
-            cap = most if b.tail == b.cap and b.cap < most else b.cap
+            # A read that filled the buffer to the brim means a busy peer, which deserves more.  What has grown larger, for
+            # an unparsed frame, goes back; but not where the next read is likely to fill it.
+            cap = most if b.tail == b.cap or b.cap > most else b.cap
+            if b.tail == b.cap and b.cap > most and most > READ_FIRST:
+                cap = b.cap
         while cap < want:
             cap *= 2
         if cap != b.cap:

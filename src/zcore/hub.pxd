@@ -24,6 +24,7 @@ cdef class Hub(Desk):
 
     cdef int again(self) except -1      # have the loop call soon
     cdef int serve(self) except -1
+    cdef int serve_one(self, LoopSocket one) except -1
     cdef int settle(self) except -1
     cdef int flush(self) except -1
     cdef int left(self, LoopSocket socket) except -1

@@ -106,11 +106,21 @@ cdef class Hub(Desk):
         if zq_xchg32(&self.w.asleep, 0) and len(self.sockets) == 1 and self.waiting:
             # Nothing was signalled, so it is input; and there is no need to ask the kernel whose.
             for one in self.waiting.values():
-                if (<LoopSocket>one)._serve():
+                if self.serve_one(one):
                     self.settle()
                     return
                 break
         self.serve()
+
+    cdef int serve_one(self, LoopSocket one) except -1:
+        """After an exception of the kind that ends a loop nothing is forgotten, should the loop run again."""
+        try:
+            return one._serve()
+        except BaseException:
+            if one.me != NULL:
+                member_remind(one.me)
+            self.settle()
+            raise
 
     cdef int settle(self) except -1:
         """The end of a turn."""
@@ -138,10 +148,10 @@ cdef class Hub(Desk):
         try:
             while k < len(found):
                 one = found[k]
-                k += 1
                 one._serve()
+                k += 1
         finally:
-            # After an exception of the kind that ends a loop, those that were not served are not forgotten.
+            # As in serve_one: the one that was being served, and those behind it.
             while k < len(found):
                 one = found[k]
                 k += 1
@@ -335,7 +345,8 @@ cdef class LoopSocket(Socket):
         cdef sock* s = self.s
         cdef int64_t deadline = -1
         cdef bint again
-        if hub is None or hub.w == NULL or hub.waiting or s == NULL or s.opt.spin_budget <= 0 or timeout_ms == 0:
+        if hub is None or hub.w == NULL or hub.waiting or s == NULL or s.opt.spin_budget <= 0 or timeout_ms == 0 \
+                or hub.loop_ref() is not loop_running():
             return False
         if timeout_ms > 0:
             deadline = zq_now_ns() + timeout_ms * <int64_t>1000000
@@ -456,10 +467,12 @@ cdef class LoopSocket(Socket):
         if rc or s.nactive == 0 or zq_ticks() - self.read_at < MOMENT_US * ticks_per_us():
             return rc
         only = s.only
+        if only != NULL and only.c.in_busy:
+            only = NULL           # somebody else is reading it, and counts
         if only != NULL:
             before = only.p.inn.rx_bytes
         wait_progress(s, READ, self.me)
-        if only == NULL or s.only != only or only.p.inn.rx_bytes - before < READ // 2:
+        if only == NULL or s.only != only or only.c.in_busy or only.p.inn.rx_bytes - before < READ // 2:
             self.read_at = zq_ticks()
         return route_peek(&s.r, p)
 

@@ -16,7 +16,7 @@ from .ring cimport msgring_at, msgring_count, msgring_free, msgring_pop, msgring
 
 cdef enum:
     AHEAD = 4                 # messages; what the other side's CPU wrote is asked for so early
-    OVERLOOKED = 32           # messages; see _took
+    OVERLOOKED = 64           # messages; see _took
     LOW_MARK = 4 * OVERLOOKED
 
 cdef link* link_new() noexcept nogil:

@@ -16,7 +16,7 @@ from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
 from .peers cimport peer_farewell, peer_gone
 from .pipe cimport BEHIND_MET, BEHIND_TOLD, inq_lands, inq_next_command, inq_publish, inq_ready, outq_flows, part
 from .platform cimport (ticks_per_us, zq_add32, zq_cas32, zq_casp, zq_getcpu, zq_latch_close, zq_latch_open, zq_load32, zq_loadp, zq_lock,
-                        zq_mutex_destroy, zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_store32_relaxed, zq_sub32,
+                        zq_mutex_destroy, zq_now_ns, zq_or32, zq_pause, zq_sleep_ns, zq_store32_relaxed, zq_storep, zq_sub32,
                         zq_ticks, zq_unlock, zq_unpark, zq_wakefd_close, zq_wakefd_signal, zq_xchg32, zq_xchgp)
 from .poller cimport poller_close, poller_del
 from .pubsub cimport fanout_group, fanout_subscription, fanout_take
@@ -358,7 +358,7 @@ cdef void _leave(sock* s, session* n) noexcept nogil:
         n.p.left = s.nactive > 1
         # behind the others: each gets its turn
         n.flush_next = NULL
-        s.flush_end[0] = n
+        zq_storep(<void**>s.flush_end, n)
         s.flush_end = &n.flush_next
     if not s.flush_ticking:
         s.flush_ticking = True
@@ -424,7 +424,7 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
 
 
 cdef void traffic_unflush(sock* s, session* n, session** at) noexcept nogil:
-    at[0] = n.flush_next
+    zq_storep(<void**>at, n.flush_next)
     if s.flush_end == &n.flush_next:
         s.flush_end = at
     n.flush_next = NULL

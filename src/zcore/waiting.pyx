@@ -252,8 +252,8 @@ cdef int wait_spin(sock* s, int want, int64_t deadline, member* me) noexcept nog
         if not s.wake_open or zq_load32(&s.news) != news or s.r.ready != NULL or s.r.current != NULL \
                 or msgring_count(&s.r.upward):
             return 1
-    if not s.leader and not s.reader_is_reactor and _read_large(s):
-        return 1
+    if me == NULL and not s.leader and not s.reader_is_reactor and _read_large(s):
+        return 1                  # a member's loop has others to serve
     if not _should_spin(s, &budget):
         return 0
     if watch_begin(&w, s, want, fds) < 0:
