@@ -44,6 +44,22 @@ def _throughput(transport: str, size: int, goal: float | None) -> Row:
     )
 
 
+def _cipher(size: int) -> Row:
+    return Row(
+        id=f"curve-cipher-{human_size(size)}",
+        group="Encrypted",
+        kind="cipher",
+        title=f"libsodium alone: {human_size(size)} sealed and opened, on one CPU",
+        pattern="pushpull",
+        transport="inproc",
+        size=size,
+        metrics=(Metric("rate", "msg/s", "more"),),
+        params={"only": ("pyzq",)},
+        note="PyNaCl's libsodium, called as the engine calls it",
+    )
+
+
 _GOALS = {64: 3, 1 << 10: None, 1 << 16: 1.2}
 
 ROWS = [_roundtrip(t) for t in ("tcp", "ipc")] + [_throughput("tcp", size, goal) for size, goal in _GOALS.items()]
+ROWS += [_cipher(size) for size in _GOALS]

@@ -26,6 +26,15 @@ def test_rows_run(row_id):
         assert all(result["values"][metric["name"]] > 0 for metric in row["metrics"])
 
 
+@pytest.mark.parametrize("row_id", ["curve-cipher-64B", "curve-cipher-64KB"])
+def test_what_libsodium_does_alone(row_id):
+    pytest.importorskip("nacl")
+    record = session.run(registry.select([row_id]), ["pyzq"], SHORT)
+    (result,) = record["rows"][0]["rounds"][0]["results"].values()
+    assert result["error"] == ""
+    assert result["values"]["rate"] > 0
+
+
 def test_the_baseline_is_the_python_api():
     from benchmarks import conductor
 

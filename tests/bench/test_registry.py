@@ -97,7 +97,8 @@ def test_every_row_can_be_staged():
         taking_part, absent = conductor.contestants(row, list(IMPLEMENTATIONS))
         names = [who.name for who in taking_part]
         assert "pyzq" in names, row.id
-        assert row.baseline in names, f"{row.id} has nobody to be compared with: {absent}"
+        if row.kind != "cipher":  # what a library of others can do at most is compared with nobody
+            assert row.baseline in names, f"{row.id} has nobody to be compared with: {absent}"
         for who in taking_part:
             assert [name for name, _ in scenario.roles(who.pattern)], row.id
             if row.transport != "-":
