@@ -246,6 +246,8 @@ def paramiko_tunnel(
             error = "its process ended"
     if error is not None:
         process.terminate()
+        process.join()
+        process.close()
         raise SSHException(f"tunnel through {server} failed to start: {error}")
     return process
 
