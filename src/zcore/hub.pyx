@@ -472,7 +472,9 @@ cdef class LoopSocket(Socket):
         if only != NULL:
             before = only.p.inn.rx_bytes
         wait_progress(s, READ, self.me)
-        if only == NULL or s.only != only or only.c.in_busy or only.p.inn.rx_bytes - before < READ // 2:
+        # A read that filled its buffer to the brim left something, and much may have come since a long one began.
+        if only == NULL or s.only != only or only.c.in_busy or (only.p.inn.b.tail != only.p.inn.b.cap
+                                                                and only.p.inn.rx_bytes - before < READ // 2):
             self.read_at = zq_ticks()
         return route_peek(&s.r, p)
 
