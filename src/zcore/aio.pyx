@@ -132,6 +132,10 @@ cdef class AsyncSocket(LoopSocket):
         if self.inbound.first is None or flags & DONTWAIT:
             try:
                 if flags & DONTWAIT or not budget_spent():
+                    if kind == RECV and copy and not track:
+                        data = self._receive_quick()
+                        if data is not None:
+                            return promise_done(data if convert is None else convert(data))
                     data = self._received(copy, kind == RECV_WHOLE, &rc)
                     if not rc and not flags & DONTWAIT and self._spun(self.s.opt.rcvtimeo):
                         data = self._received(copy, kind == RECV_WHOLE, &rc)

@@ -31,18 +31,28 @@ cdef extern from *:
             PyErr_SetObject(PyExc_StopIteration, value);
     }
 
-    static void zq_set_next(PyObject *type, void *fn)
+    /* A step that ends an await hands its value over as it is where the interpreter asks that way; else by StopIteration. */
+    static PyObject *zq_step(PyObject *it) { return Py_TYPE(it)->tp_iternext(it); }
+    static void zq_set_steps(PyObject *type, void *next, void *send)
     {
-        ((PyTypeObject *)type)->tp_iternext = (iternextfunc)fn;
+        PyTypeObject *t = (PyTypeObject *)type;
+        t->tp_iternext = (iternextfunc)next;
+        if (t->tp_as_async != NULL)
+            t->tp_as_async->am_send = (sendfunc)send;
     }
     """
     uint32_t zq_completed
     uint64_t zq_turned
     void zq_stop(object value)
-    void zq_set_next(object type, void* fn)
+    PyObject* zq_step(PyObject* it) noexcept
+    void zq_set_steps(object type, void* next, void* send)
 
 cdef extern from "Python.h":
     void Py_INCREF(PyObject* o)
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
 
 cdef enum:
     MOST = 256                # completions without a turn of the loop
@@ -98,6 +108,17 @@ cdef PyObject* _next(PyObject* it) except? NULL:
         return it
     p.result()                # raises
     return NULL
+
+
+cdef int _send(PyObject* it, PyObject* arg, PyObject** result) noexcept:
+    """The same, for who asks for the outcome of the step with it: a PySendResult."""
+    cdef Promise p = <Promise>it
+    if p.state == DONE and not p.lax:
+        result[0] = <PyObject*>p.value
+        Py_INCREF(result[0])
+        return PYGEN_RETURN
+    result[0] = zq_step(it)       # with its exception, if any, set
+    return PYGEN_ERROR if result[0] == NULL else PYGEN_NEXT
 
 
 cdef class Fault:
@@ -367,8 +388,8 @@ cdef class Call(Promise):
         return 0
 
 
-zq_set_next(Promise, <void*>_next)
-zq_set_next(Call, <void*>_next)
+zq_set_steps(Promise, <void*>_next, <void*>_send)
+zq_set_steps(Call, <void*>_next, <void*>_send)
 
 
 def done(value):
