@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..model import Metric, Row
 
 _PEERS = ("pyzq", "pyzmq", "pyomq")
@@ -52,12 +54,15 @@ def _asyncio(loop: str) -> list[Row]:
     ]
 
 
-def _green(shape: str, pattern: str, title: str, metrics: tuple[Metric, ...]) -> Row:
+def _framework(
+    prefix: str, name: str, kind: str, shape: str, pattern: str, title: str, metrics: tuple[Metric, ...]
+) -> Row:
+    """A row of a library with a loop of its own."""
     return Row(
-        id=f"gevent-{pattern}-tcp-64B",
+        id=f"{prefix}-{pattern}-tcp-64B",
         group="Event loops",
-        kind="greenlets",
-        title=f"gevent: {title}, 64 B, tcp",
+        kind=kind,
+        title=f"{name}: {title}, 64 B, tcp",
         pattern=pattern,
         transport="tcp",
         size=64,
@@ -67,19 +72,8 @@ def _green(shape: str, pattern: str, title: str, metrics: tuple[Metric, ...]) ->
     )
 
 
-def _stream(shape: str, pattern: str, title: str, metrics: tuple[Metric, ...]) -> Row:
-    return Row(
-        id=f"zmqstream-{pattern}-tcp-64B",
-        group="Event loops",
-        kind="streams",
-        title=f"ZMQStream on tornado: {title}, 64 B, tcp",
-        pattern=pattern,
-        transport="tcp",
-        size=64,
-        metrics=(*metrics, _CPU),
-        params={"shape": shape, "flow": None, "only": ("pyzq", "pyzmq")},
-        tags=frozenset({"goal"}),
-    )
+_green = partial(_framework, "gevent", "gevent", "greenlets")
+_stream = partial(_framework, "zmqstream", "ZMQStream on tornado", "streams")
 
 
 def _poller(sockets: int) -> Row:

@@ -18,7 +18,7 @@ from typing import Any
 from ..adapters import zmqlike
 from ..link import Link
 from ..patterns import PATTERNS
-from . import flow
+from . import flow, roundtrip
 from .payload import ContentError, Payload, same
 from .percentiles import summary
 
@@ -249,11 +249,7 @@ def summarise(job: dict[str, Any], results: dict[str, dict[str, Any]]) -> dict[s
             raise flow.ContentError(f"{len(first['stamps'])} chunks were sent, {len(second['stamps'])} arrived")
         return flow.rates(first["stamps"], second["stamps"], first["start"], job)
     if job["params"]["shape"] == "roundtrip":
-        values = {name: first[name] for name in ("p50_us", "p99_us", "p999_us", "mean_us")}
-        return values | {
-            "rate": first["trips"] / first["seconds"],
-            "operations": max(1.0, first["trips"] * first["wall_s"] / first["seconds"]),
-        }
+        return roundtrip.summarise(job, {"client": first})
     if first["sent"] != second["received"]:
         raise flow.ContentError(f"{first['sent']} messages were sent, {second['received']} arrived")
     values = {"operations": second["received"]}

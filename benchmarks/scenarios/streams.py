@@ -12,9 +12,9 @@ import time
 from array import array
 from typing import Any
 
-from ..adapters import Side, adapter, zmqlike
+from ..adapters import Side, zmqlike
 from ..link import Link
-from . import flow, oneway
+from . import flow, oneway, roundtrip
 from .payload import ContentError, Payload, same
 from .percentiles import summary
 
@@ -91,12 +91,8 @@ async def _receive(link: Link, side: Side) -> array:
 
 def ask(link: Link, context: Any) -> dict[str, Any]:
     """The client: the callback times the trip and sends the next request."""
-    sock = (
-        adapter(link.job["impl"])
-        .open_side(link.job["impl"], context, "sender", link.job, link.bus.address("main"))
-        .socket
-    )
-    return asyncio.run(_ask(link, sock))
+    side = flow.open_end(link, context, "sender", False)
+    return asyncio.run(_ask(link, side.socket))
 
 
 async def _ask(link: Link, sock: Any) -> dict[str, Any]:
@@ -188,9 +184,4 @@ def summarise(job: dict[str, Any], results: dict[str, dict[str, Any]]) -> dict[s
     """As for plain sockets."""
     if job["params"]["shape"] == "oneway":
         return oneway.summarise(job, results)
-    got = results["sender"]
-    values = {name: got[name] for name in ("p50_us", "p99_us", "p999_us", "mean_us")}
-    return values | {
-        "rate": got["trips"] / got["seconds"],
-        "operations": max(1.0, got["trips"] * got["wall_s"] / got["seconds"]),
-    }
+    return roundtrip.summarise(job, {"client": results["sender"]})
