@@ -23,8 +23,9 @@ cdef class Hub(Desk):
     cdef object __weakref__
 
     cdef int again(self) except -1      # have the loop call soon
+    # both return how many calls they completed
     cdef int serve(self) except -1
-    cdef int serve_one(self, LoopSocket one) except -1
+    cdef int serve_these(self, list found) except -1
     cdef int settle(self) except -1
     cdef int flush(self) except -1
     cdef int left(self, LoopSocket socket) except -1

@@ -106,21 +106,10 @@ cdef class Hub(Desk):
         if zq_xchg32(&self.w.asleep, 0) and len(self.sockets) == 1 and self.waiting:
             # Nothing was signalled, so it is input; and there is no need to ask the kernel whose.
             for one in self.waiting.values():
-                if self.serve_one(one):
-                    self.settle()
+                if self.serve_these([one]):
                     return
                 break
         self.serve()
-
-    cdef int serve_one(self, LoopSocket one) except -1:
-        """After an exception of the kind that ends a loop nothing is forgotten, should the loop run again."""
-        try:
-            return one._serve()
-        except BaseException:
-            if one.me != NULL:
-                member_remind(one.me)
-            self.settle()
-            raise
 
     cdef int settle(self) except -1:
         """The end of a turn."""
@@ -136,8 +125,8 @@ cdef class Hub(Desk):
     cdef int serve(self) except -1:
         cdef member* m
         cdef list found = []
-        cdef LoopSocket one
-        cdef Py_ssize_t k = 0
+        if self.w == NULL:
+            return 0              # the last socket has left meanwhile
         watcher_collect(self.w)
         while True:
             m = watcher_next(self.w)
@@ -145,20 +134,27 @@ cdef class Hub(Desk):
                 break
             if m.owner != NULL:
                 found.append(<object>m.owner)
+        return self.serve_these(found)
+
+    cdef int serve_these(self, list found) except -1:
+        cdef LoopSocket one
+        cdef Py_ssize_t k = 0
+        cdef int count = 0
         try:
             while k < len(found):
                 one = found[k]
-                one._serve()
+                count += one._serve()
                 k += 1
         finally:
-            # As in serve_one: the one that was being served, and those behind it.
+            # After an exception of the kind that ends a loop, should it run again: the one that was being served, and those
+            # behind it, are not forgotten.
             while k < len(found):
                 one = found[k]
                 k += 1
                 if one.me != NULL:
                     member_remind(one.me)
             self.settle()
-        return 0
+        return count
 
     cdef int flush(self) except -1:
         """Send what was left for company: the loop is about to sleep, or at least to do other things."""
