@@ -264,6 +264,14 @@ cdef void byteq_free(byteq* q) noexcept nogil:
     q.bytes = q.unsent = 0
 
 
+cdef inline void _from_the_front(linear* b) noexcept nogil:
+    """The bytes have moved down by `head`."""
+    b.pub -= b.head
+    b.walk -= b.head
+    b.tail -= b.head
+    b.head = 0
+
+
 cdef int linear_room(linear* b, size_t want, size_t most) noexcept nogil:
     cdef uint8_t* bigger
     cdef size_t cap = READ_FIRST
@@ -271,9 +279,10 @@ cdef int linear_room(linear* b, size_t want, size_t most) noexcept nogil:
         if b.cap:
             # A read that filled the buffer to the brim means a busy peer, which deserves more.  What has grown larger, for
             # an unparsed frame, goes back; but not where the next read is likely to fill it.
-            cap = most if b.tail == b.cap or b.cap > most else b.cap
-            if b.tail == b.cap and b.cap > most and most > READ_FIRST:
-                cap = b.cap
+            if b.cap <= most:
+                cap = most if b.tail == b.cap else b.cap
+            else:
+                cap = b.cap if b.tail == b.cap and most > READ_FIRST else most
         while cap < want:
             cap *= 2
         if cap != b.cap:
@@ -296,17 +305,11 @@ cdef int linear_room(linear* b, size_t want, size_t most) noexcept nogil:
         free(b.data)
         b.data = bigger
         b.cap = most
-        b.pub -= b.head
-        b.walk -= b.head
-        b.tail -= b.head
-        b.head = 0
+        _from_the_front(b)
         return 0
     if b.cap - (b.tail - b.head) >= want and b.head >= b.cap // 4:
         memmove(b.data, b.data + b.head, b.tail - b.head)
-        b.pub -= b.head
-        b.walk -= b.head
-        b.tail -= b.head
-        b.head = 0
+        _from_the_front(b)
         return 0
     cap = b.cap * 2
     while cap - b.tail < want:

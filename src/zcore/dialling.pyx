@@ -8,7 +8,7 @@ from .address cimport addr_list, addr_list_add, sockaddr, zq_addr, zq_addr_copy
 from .backoff cimport backoff_next, backoff_reset
 from .connecter cimport (CONNECT_FAILED, CONNECT_NAMING, CONNECT_OPEN, connect_wait, connecter_name,
                          connecter_reset, connecter_resolved, connecter_step, connecter_take_fd)
-from .engine cimport EPT_FAILED, EPT_NEW, EPT_RUNNING, EPT_STOPPING, EPT_WAITING, TODO_ENDPOINTS, ept, session, sock
+from .engine cimport EPT_FAILED, EPT_NEW, EPT_RUNNING, EPT_STOPPING, EPT_WAITING, DUE_ENDPOINTS, ept, session, sock
 from .epts cimport ept_free, ept_unlink
 from .limits cimport DROP_CLOSED, DROP_PEER_GONE
 from .listener cimport (ACCEPT_DONE, ACCEPT_LATER, ACCEPT_NEXT, ACCEPT_NONE, accept_verdict, accepted,
@@ -179,7 +179,7 @@ cdef void _give_up(ept* e) noexcept nogil:
     sock_wake(s)
     zq_unlock(&s.lock)
     wakes_run(&w)
-    sock_post(s, TODO_ENDPOINTS)
+    sock_post(s, DUE_ENDPOINTS)
 
 
 cdef void endpoint_lost(ept* e, int how) noexcept nogil:
@@ -193,7 +193,7 @@ cdef void endpoint_lost(ept* e, int how) noexcept nogil:
     if not stopped and e.leaving and not _owes(e):
         e.state = EPT_STOPPING
         stopped = True
-        sock_post(s, TODO_ENDPOINTS)
+        sock_post(s, DUE_ENDPOINTS)
     zq_unlock(&s.lock)
     if stopped:
         return

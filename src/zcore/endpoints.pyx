@@ -9,7 +9,7 @@ from .connecter cimport connecter_init
 from .ctx cimport ctx_reactor, ctx_reactor_left
 from .endpoint cimport (ENDPOINT_BIND, ENDPOINT_CONNECT, TRANSPORT_INPROC, TRANSPORT_IPC, TRANSPORT_TCP, endpoint,
                         endpoint_parse, endpoint_print, endpoint_reason)
-from .engine cimport EPT_FAILED, EPT_STOPPING, TODO_ENDPOINTS, ept, sock
+from .engine cimport EPT_FAILED, EPT_STOPPING, DUE_ENDPOINTS, ept, sock
 from .epts cimport copy_text, ept_free, ept_is, ept_last, ept_link, ept_listed, ept_new, ept_unlink, stream_options_of
 from .errno_zmq cimport ENOCOMPATPROTO, ENOTSOCK
 from .limits cimport POLICY_DISCONNECT
@@ -136,7 +136,7 @@ cdef int endpoint_bind(sock* s, const char* text, size_t n, char* why) noexcept 
         else:
             ept_link(s, e)
             ept_last(s, e.name)
-            sock_post(s, TODO_ENDPOINTS)
+            sock_post(s, DUE_ENDPOINTS)
         zq_unlock(&s.lock)
     if rc < 0:
         if why[0] == 0:
@@ -234,7 +234,7 @@ cdef int endpoint_connect(sock* s, const char* text, size_t n, char* why) noexce
         if rc == 0:
             ept_link(s, e)
             ept_last(s, e.name)
-            sock_post(s, TODO_ENDPOINTS)
+            sock_post(s, DUE_ENDPOINTS)
         elif p != NULL:
             routing_remove(&s.r, p)
             peer_free(p)
@@ -292,13 +292,13 @@ cdef int _leave_one(sock* s, const char* text, size_t n, bint bound, char* why) 
             # What was accepted goes on to its peer, in the background.
             peer_leave(s, e.p)
             traffic_settle(s, &w)
-            sock_post(s, TODO_ENDPOINTS)
+            sock_post(s, DUE_ENDPOINTS)
             zq_unlock(&s.lock)
             wakes_run(&w)
             return 0
         e.state = EPT_STOPPING
         # The address must be free when this call returns, and it is the reactor that closes descriptors.
-        sock_post(s, TODO_ENDPOINTS)
+        sock_post(s, DUE_ENDPOINTS)
         deadline = zq_now_ns() + LEAVE_PATIENCE
         while ept_listed(s, e) and wait_one(s, WAIT_GOING, deadline, NULL) != -EAGAIN:
             pass

@@ -30,15 +30,15 @@ from .stream cimport stream_opts
 
 cdef enum:
     # sock.todo: why its task was posted [atomic bits]
-    TODO_FLUSH = 1        # queues with bytes the application left for later
-    TODO_MIND = 2         # connections in sock.mind: blocked ones, ones that may be read again, slow ones, time to live
-    TODO_FAILED = 4       # connections that ended
-    TODO_ENDPOINTS = 8    # endpoints to start or to stop
-    TODO_LEASE = 16       # the application came back from a long wait: look after the input again
-    TODO_CLOSE = 32       # the socket was closed
-    TODO_GRAVES = 64      # sessions whose memory may be freed now
-    TODO_INBOX = 128      # an inproc peer has news for a socket whose application is away
-    TODO_ZAP = 1024       # an authoriser has answered a handshake
+    DUE_FLUSH = 1         # queues with bytes the application left for later
+    DUE_MIND = 2          # connections in sock.mind: blocked ones, ones that may be read again, slow ones, time to live
+    DUE_FAILED = 4        # connections that ended
+    DUE_ENDPOINTS = 8     # endpoints to start or to stop
+    DUE_LEASE = 16        # the application came back from a long wait: look after the input again
+    DUE_CLOSE = 32        # the socket was closed
+    DUE_GRAVES = 64       # sessions whose memory may be freed now
+    DUE_INBOX = 128       # an inproc peer has news for a socket whose application is away
+    DUE_ZAP = 1024        # an authoriser has answered a handshake
 
 cdef enum:
     # sock.lease: who reads
@@ -178,7 +178,7 @@ cdef struct sock:
     options opt
     routing r
     uint32_t closed       # atomic: by the application
-    bint close_seen       # [reactor] TODO_CLOSE has come: the closing thread has done its part
+    bint close_seen       # [reactor] DUE_CLOSE has come: the closing thread has done its part
     bint closing_done
     uint32_t fatal        # errno that every further call gets, 0 none
     ept* epts
@@ -241,7 +241,7 @@ cdef struct sock:
     bint takes_frames     # the last receiving call asked for Frames, not for bytes
     uint32_t full_writes  # writes under way for queues that are full
     uint32_t reads        # the reactor, or a sender, is reading what there is
-    session* mind         # what the reactor is to look at: see TODO_MIND
+    session* mind         # what the reactor is to look at: see DUE_MIND
     session* graves       # freed when no thread is in the set
     session* strangers    # accepted connections whose handshake is not over, the oldest first
     session* strangers_last

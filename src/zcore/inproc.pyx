@@ -7,8 +7,8 @@ from libc.stdlib cimport calloc, free, malloc
 from .keeper cimport keeper_clear, keeper_put, keeper_take, kept, kept_free
 from .limits cimport (DROP_FILTERED, DROP_MEMORY, DROP_NEWEST, DROP_OLDEST, DROP_PEER_GONE, POLICY_DROP_NEWEST, POLICY_DROP_OLDEST,
                       POLICY_KEEP_LAST, POLICY_TYPE, below_half, books, limits, over_limit, policy_blocks)
-from .message cimport MK_OBJECT, MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_set_object, \
-                      zmsg_size
+from .message cimport (MK_OBJECT, MSG_COMMAND, MSG_MORE, zmsg, zmsg_data, zmsg_init, zmsg_move, zmsg_release, zmsg_set_object,
+                       zmsg_size)
 from .pipe cimport PUT_DROPPED
 from .platform cimport (zq_add32, zq_latch_close, zq_latch_open, zq_load32_seq, zq_load64, zq_load64_seq, zq_prefetch, zq_store32,
                         zq_store64, zq_store64_relaxed, zq_sub32, zq_xchg32, zq_xchg64)
@@ -137,6 +137,13 @@ cdef int _put_kept(half* h, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n) n
     return rc
 
 
+cdef inline bint _fed(half* h) noexcept nogil:
+    """Something is put: is the reader to be told?"""
+    cdef bint hungry = h.hungry
+    h.hungry = False
+    return hungry
+
+
 cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t n, bint control,
               bint* wake) noexcept nogil:
     cdef half* h = &k.dir[side]
@@ -149,8 +156,7 @@ cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t
         if h.lim.policy == POLICY_KEEP_LAST:
             rc = _put_kept(h, pre, npre, parts, n)
             if rc == 0:
-                wake[0] = h.hungry
-                h.hungry = False
+                wake[0] = _fed(h)
             return rc
         if over_limit(&h.lim, h.nmsgs, h.nbytes):
             _fold(h)
@@ -169,8 +175,7 @@ cdef int _put(link* k, int side, zmsg* pre, uint32_t npre, zmsg* parts, uint32_t
                     return -EAGAIN
     if msgring_count(&h.ring) + npre + n > h.ring.cap and msgring_reserve(&h.ring, npre + n) < 0:
         return -ENOMEM
-    wake[0] = h.hungry
-    h.hungry = False
+    wake[0] = _fed(h)
     zq_prefetch(msgring_at(&h.ring, msgring_count(&h.ring) + AHEAD))
     for i in range(npre + n):
         slot = msgring_slot(&h.ring)
@@ -206,8 +211,7 @@ cdef bint link_put_quick(link* k, int side, const uint8_t* data, size_t size, vo
             or msgring_count(&h.ring) == h.ring.cap or over_limit(&h.lim, h.nmsgs + 1, h.nbytes + size):
         zq_latch_open(&k.lock)
         return False
-    wake[0] = h.hungry
-    h.hungry = False
+    wake[0] = _fed(h)
     zq_prefetch(msgring_at(&h.ring, msgring_count(&h.ring) + AHEAD))
     slot = msgring_slot(&h.ring)
     zmsg_init(slot)
@@ -256,6 +260,17 @@ cdef bint _sunk(half* h) noexcept nogil:
     return True
 
 
+cdef inline bint _credit(link* k, half* h) noexcept nogil:
+    """[reader] After something was taken from the run: may the writer go on?"""
+    cdef bint sunk
+    if not zq_load32_seq(&h.full):
+        return False
+    zq_latch_close(&k.lock)
+    sunk = _sunk(h)
+    zq_latch_open(&k.lock)
+    return sunk
+
+
 cdef void _take_run(link* k, half* h, zmsg* out, bint* credit) noexcept nogil:
     zmsg_move(out, msgring_at(&h.run, 0))
     zq_prefetch(msgring_at(&h.run, AHEAD))
@@ -269,10 +284,7 @@ cdef void _take_run(link* k, half* h, zmsg* out, bint* credit) noexcept nogil:
     if not h.run_open:
         _took(h, 1)
     h.run_open = (out.flags & MSG_MORE) != 0
-    if zq_load32_seq(&h.full):
-        zq_latch_close(&k.lock)
-        credit[0] = _sunk(h)
-        zq_latch_open(&k.lock)
+    credit[0] = _credit(k, h)
 
 
 cdef zmsg* link_quick(link* k, int side) noexcept nogil:
@@ -303,14 +315,10 @@ cdef zmsg* link_run(link* k, int side, uint32_t* n) noexcept nogil:
 
 cdef void link_run_pop(link* k, int side, uint32_t n, size_t size, bint* credit) noexcept nogil:
     cdef half* h = &k.dir[1 - side]
-    credit[0] = False
     zq_store64_relaxed(&h.took_bytes, h.took_bytes + size)
     h.run.head += n
     _took(h, n)
-    if zq_load32_seq(&h.full):
-        zq_latch_close(&k.lock)
-        credit[0] = _sunk(h)
-        zq_latch_open(&k.lock)
+    credit[0] = _credit(k, h)
 
 
 cdef bint link_front(link* k, int side, uint8_t* first, size_t* size) noexcept nogil:

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from .connection cimport READ_BUDGET
-from .engine cimport LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, TODO_GRAVES, session, sock
+from .engine cimport LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, DUE_GRAVES, session, sock
 from .patterns cimport EAGER
 from .pipe cimport inq_trim
 from .platform cimport ticks_per_us, zq_lock, zq_ticks, zq_trylock_spin, zq_unlock
@@ -82,7 +82,7 @@ cdef void _read_ready(sock* s) noexcept nogil:
     s.leader = False
     s.reads -= 1
     if s.graves != NULL:
-        sock_post(s, TODO_GRAVES)
+        sock_post(s, DUE_GRAVES)
     traffic_settle(s, &w)
     if sock_wants_wake(s):
         sock_wake(s)

@@ -7,8 +7,8 @@ from libc.string cimport memset, strncpy
 
 from .ctx cimport ctx, ctx_reactor_left, ctx_ref
 from .dialling cimport LOST_CONNECTION, LOST_EARLY, LOST_HANDSHAKE, endpoint_lost, endpoints_run, endpoints_stop
-from .engine cimport (EPT_NEW, EPT_RUNNING, TODO_CLOSE, TODO_ENDPOINTS, TODO_FAILED,
-                      TODO_GRAVES, TODO_INBOX, TODO_LEASE, TODO_ZAP, ept, session, sock)
+from .engine cimport (EPT_NEW, EPT_RUNNING, DUE_CLOSE, DUE_ENDPOINTS, DUE_FAILED,
+                      DUE_GRAVES, DUE_INBOX, DUE_LEASE, DUE_ZAP, ept, session, sock)
 from .errno_zmq cimport ETERM
 from .heartbeat cimport heartbeat_mind, heartbeat_slow
 from .joining cimport inproc_leave, inproc_leave_all
@@ -116,7 +116,7 @@ cdef void _close_one(sock* s, session* n) noexcept nogil:
     n.failed_next = s.failed
     s.failed = n
     zq_unlock(&s.lock)
-    zq_or32(&s.todo, TODO_FAILED)
+    zq_or32(&s.todo, DUE_FAILED)
     reactor_retry(s.rx, &s.job, RETRY)
 
 
@@ -144,7 +144,7 @@ cdef void _look_after(sock* s, uint32_t todo) noexcept nogil:
         session_resume(n)
         heartbeat_slow(n)
         heartbeat_mind(n)
-    if todo & TODO_GRAVES:
+    if todo & DUE_GRAVES:
         sessions_sweep(s)
 
 
@@ -159,14 +159,14 @@ cdef void _service(task* t) noexcept nogil:
     w.n = 0
     sock_ref(s)
     todo = zq_xchg32(&s.todo, 0)
-    if todo & TODO_ENDPOINTS:
+    if todo & DUE_ENDPOINTS:
         endpoints_run(s)
-    if todo & TODO_FAILED:
+    if todo & DUE_FAILED:
         _take_failed(s)
-    if todo & TODO_ZAP:
+    if todo & DUE_ZAP:
         openings_answered(s)
     if not zq_trylock_spin(&s.lock):
-        zq_or32(&s.todo, todo & ~(TODO_ENDPOINTS | TODO_FAILED | TODO_ZAP))
+        zq_or32(&s.todo, todo & ~(DUE_ENDPOINTS | DUE_FAILED | DUE_ZAP))
         reactor_retry(s.rx, &s.job, RETRY)
         sock_unref(s)
         return
@@ -174,12 +174,12 @@ cdef void _service(task* t) noexcept nogil:
     if s.todo_retry:
         s.todo_retry = False
         lease_look(s)
-    if todo & TODO_LEASE:
+    if todo & DUE_LEASE:
         if s.reader_is_reactor:
             lease_take_over(s)
         else:
             lease_back(s)
-    if todo & TODO_INBOX:
+    if todo & DUE_INBOX:
         traffic_inbox(s)
         traffic_settle(s, &w)
     if s.flush_ticking:
@@ -206,7 +206,7 @@ cdef void _service(task* t) noexcept nogil:
     zq_unlock(&s.lock)
     wakes_run(&w)
     if closed:
-        _closing(s, todo & TODO_CLOSE != 0)
+        _closing(s, todo & DUE_CLOSE != 0)
     sock_unref(s)
 
 
@@ -267,7 +267,7 @@ cdef void _closing(sock* s, bint first) noexcept nogil:
     zq_unlock(&s.lock)
     if not over:
         # a thread has yet to leave
-        zq_or32(&s.todo, TODO_FAILED | TODO_GRAVES | TODO_ENDPOINTS)
+        zq_or32(&s.todo, DUE_FAILED | DUE_GRAVES | DUE_ENDPOINTS)
         reactor_retry(s.rx, &s.job, RETRY)
         return
     timer_cancel(rx, &s.linger)
@@ -376,7 +376,7 @@ cdef void sock_close(sock* s, int64_t linger_ms) noexcept nogil:
     zq_lock(&s.lock)
     served = s.rx != NULL
     if served:
-        sock_post(s, TODO_CLOSE)      # with the lock, so that the reactor does not end the socket before this is over
+        sock_post(s, DUE_CLOSE)      # with the lock, so that the reactor does not end the socket before this is over
     zq_unlock(&s.lock)
     if not served:
         _destroy(s)
@@ -471,7 +471,7 @@ cdef int sock_export_fd(sock* s) noexcept nogil:
             # What is there already must show.
             s.signal_raised = 1
             zq_wakefd_signal(&s.signal)
-            sock_post(s, TODO_LEASE)
+            sock_post(s, DUE_LEASE)
     zq_unlock(&s.lock)
     if first:
         sock_wake(s)          # a waiting leader is to leave the reading to the reactor

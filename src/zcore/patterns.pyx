@@ -88,9 +88,7 @@ cdef inline int _send_plain(routing* r, zmsg* m) noexcept nogil:
         return 1
     else:
         routing_dirty(r, p)
-    r.turn_now += 1
-    if r.turn_now >= r.active:
-        r.turn_now = 0
+    routing_chosen(r)
     return 0
 
 
@@ -113,9 +111,7 @@ cdef sent_small route_send_small(routing* r, const uint8_t* data, size_t size, v
         how = SMALL_KEPT
         if first:
             routing_dirty(r, p)
-    r.turn_now += 1
-    if r.turn_now >= r.active:
-        r.turn_now = 0
+    routing_chosen(r)
     return how
 
 

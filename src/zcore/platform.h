@@ -129,6 +129,7 @@ static inline void zq_unlock(zq_mutex *m) { pthread_mutex_unlock(m); }
 /* 1 when taken */
 static inline int zq_trylock(zq_mutex *m) { return pthread_mutex_trylock(m) == 0; }
 #endif
+
 /* ---- latch: a lock for some tens of nanoseconds ----------------------------------------------
  * Letting go is a plain store, half the price of a mutex.  Nobody is woken by it: who waits looks again and again, then
  * dozes in between, which costs nothing as long as whoever holds it is not long about it. */

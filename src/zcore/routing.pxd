@@ -147,7 +147,6 @@ cdef void routing_unready(routing* r, peer* p) noexcept nogil     # it has none:
 cdef void routing_next_turn(routing* r) noexcept nogil             # the next in the fair queue
 cdef void routing_writable(routing* r, peer* p) noexcept nogil    # it may take messages again
 cdef peer* routing_choose(routing* r) noexcept nogil               # round robin: who gets the next message; NULL: none can
-cdef void routing_chosen(routing* r) noexcept nogil                # it got it: the turn passes on
 cdef void routing_dirty(routing* r, peer* p) noexcept nogil       # its queue changed
 cdef void routing_resume(routing* r, peer* p) noexcept nogil      # its input has sunk below half of the mark
 
@@ -173,3 +172,9 @@ cdef void peer_refuse(peer* p, bint again) noexcept nogil
 # peer_put said -EAGAIN and the type drops the message; again: the next one may try, before half of the queue is gone.
 cdef bint peer_blocks(peer* p) noexcept nogil        # the policy Block was chosen for it: a type that drops waits, too
 cdef size_t peer_wire_subscribe(peer* p, uint8_t* dst, const uint8_t* topic, size_t n, bint cancel) noexcept nogil
+
+cdef inline void routing_chosen(routing* r) noexcept nogil:
+    """Who was chosen got it: the turn passes on."""
+    r.turn_now += 1
+    if r.turn_now >= r.active:
+        r.turn_now = 0

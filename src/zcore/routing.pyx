@@ -259,12 +259,6 @@ cdef peer* routing_choose(routing* r) noexcept nogil:
     return NULL
 
 
-cdef void routing_chosen(routing* r) noexcept nogil:
-    r.turn_now += 1
-    if r.turn_now >= r.active:
-        r.turn_now = 0
-
-
 cdef void routing_dirty(routing* r, peer* p) noexcept nogil:
     if not p.dirty:
         p.dirty = True

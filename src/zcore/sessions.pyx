@@ -8,7 +8,7 @@ from libc.string cimport memcpy, strlen
 from .buffer cimport READ_ROOM
 from .connection cimport WIRE_RAW, conn_free, conn_pending, conn_start_traffic
 from .descriptors cimport fd_close
-from .engine cimport EPT_CONNECTED, EPT_STOPPING, TODO_FAILED, session, sock
+from .engine cimport EPT_CONNECTED, EPT_STOPPING, DUE_FAILED, session, sock
 from .handshake cimport handshake_trim
 from .heartbeat cimport heartbeat_start, heartbeat_stop
 from .lease cimport lease_start
@@ -88,7 +88,7 @@ cdef void session_discard(session* n) noexcept nogil:
         n.failed_next = s.failed
         s.failed = n
     zq_unlock(&s.lock)
-    sock_post(s, TODO_FAILED)
+    sock_post(s, DUE_FAILED)
 
 
 cdef void session_ready(session* n, int revents) noexcept nogil:

@@ -4,7 +4,6 @@ from libc.stdint cimport int64_t, uint32_t
 
 from .engine cimport sock
 from .message cimport zmsg
-from .patterns cimport sent_small
 from .pipe cimport part
 from .socket_base cimport SocketBase
 
@@ -28,6 +27,6 @@ cdef class Socket(SocketBase):
     cdef object _receive(self, int flags, bint copy)
     cdef object _receive_quick(self)
     cdef bint _send_quick(self, bytes data) noexcept
-    cdef sent_small _send_small(self, bytes data) noexcept
+    cdef bint _send_small(self, bytes data) noexcept
     cdef int64_t _receive_deadline(self, int flags)
     cdef Py_ssize_t _take_message(self, part* p, list into, bint copy) except -1

@@ -271,27 +271,23 @@ cdef class Socket(SocketBase):
     cdef bint _send_quick(self, bytes data) noexcept:
         """The hot path of send(): one small part for a peer that has room.  False: no case for this."""
         cdef sock* s = self.s
-        cdef sent_small how
         if not self.hasty or s.generation != _generation[0] or release_pending() or not zq_trylock(&s.lock):
             return False
-        if s.closed or s.nstage or s.full_writes or zq_load32(&s.fatal) or zq_loadp(<void**>&s.inbox) != NULL:
-            zq_unlock(&s.lock)
-            return False
-        how = self._send_small(data)
-        if how == SMALL_NOT:
+        if s.closed or s.nstage or s.full_writes or zq_load32(&s.fatal) or zq_loadp(<void**>&s.inbox) != NULL \
+                or not self._send_small(data):
             zq_unlock(&s.lock)
             return False
         sock_settle(s)
         return True
 
-    cdef sent_small _send_small(self, bytes data) noexcept:
-        """[lock]"""
+    cdef bint _send_small(self, bytes data) noexcept:
+        """[lock] See route_send_small.  False: no case for it."""
         cdef sent_small how
         Py_INCREF(data)           # whoever gets the reference may be through with it at once
         how = route_send_small(&self.s.r, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
         if how != SMALL_KEPT:
             Py_DECREF(data)
-        return how
+        return how != SMALL_NOT
 
     cdef object _send_addressed(self, data, int flags, bint copy, bint track, routing_id, group):
         cdef zmsg[2] parts
@@ -467,7 +463,7 @@ cdef class Socket(SocketBase):
             item = <object>PyList_GET_ITEM(items, at + sent) if listed else <object>PyTuple_GET_ITEM(items, at + sent)
             if not PyBytes_CheckExact(item):
                 break
-            if self._send_small(item) != SMALL_NOT:
+            if self._send_small(item):
                 sent += 1
                 continue
             zmsg_init(&m)

@@ -19,7 +19,7 @@ cdef struct wakes:        # sockets to wake when no lock is held any more; one r
 
 cdef void sock_ref(sock* s) noexcept nogil
 cdef void sock_unref(sock* s) noexcept nogil                      # the last one frees the struct
-cdef void sock_post(sock* s, uint32_t bits) noexcept nogil         # TODO_*: have the reactor do it
+cdef void sock_post(sock* s, uint32_t bits) noexcept nogil         # DUE_*: have the reactor do it
 cdef void traffic_mind(sock* s, session* n) noexcept nogil         # [lock] have the reactor look at one connection
 cdef void traffic_resume(sock* s) noexcept nogil                    # [lock] paused input that may go on
 cdef void sock_wake(sock* s) noexcept nogil                        # wake waiters, signal FD: any thread, no lock needed

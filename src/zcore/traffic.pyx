@@ -9,7 +9,7 @@ from .connection cimport (GIL_BUDGET, SECURE_WITH_GIL, WIRE_FRAMES, WIRE_SECURE,
                           conn_command, conn_pending, conn_read, conn_read_begin, conn_write_begin, conn_write_end,
                           conn_write_run)
 from .ctx cimport ctx_unref
-from .engine cimport PARKED_COUNT, PARKED_ROUND, TODO_FAILED, TODO_FLUSH, TODO_MIND, TODO_ZAP, member, session, sock, watcher
+from .engine cimport PARKED_COUNT, PARKED_ROUND, DUE_FAILED, DUE_FLUSH, DUE_MIND, DUE_ZAP, member, session, sock, watcher
 from .inproc cimport link_books, link_leave
 from .limits cimport DROP_PEER_GONE, DROP_REASONS, books
 from .patterns cimport DROPS, EAGER, RECV_NONE, WRAP_REQ, route_peek
@@ -75,7 +75,7 @@ cdef void traffic_mind(sock* s, session* n) noexcept nogil:
         n.in_mind = True
         n.mind_next = s.mind
         s.mind = n
-    sock_post(s, TODO_MIND)
+    sock_post(s, DUE_MIND)
 
 
 cdef void traffic_resume(sock* s) noexcept nogil:
@@ -197,7 +197,7 @@ cdef void peer_notify(peer* p, uint32_t news, wakes* w) noexcept nogil:
                 if zq_casp(<void**>&other.inbox, head, q):
                     break
         if q.asks != NULL:
-            sock_post(other, TODO_ZAP)       # the reactor's business alone
+            sock_post(other, DUE_ZAP)       # the reactor's business alone
         elif sock_wants_wake(other) or other.row.traits & EAGER or news & NEWS_GONE:
             _wake_later(other, w)
     zq_latch_open(&p.lnk.lock)
@@ -258,7 +258,7 @@ cdef void session_failed(sock* s, session* n, int error) noexcept nogil:
         n.in_failed = True
         n.failed_next = s.failed
         s.failed = n
-    sock_post(s, TODO_FAILED)
+    sock_post(s, DUE_FAILED)
 
 
 cdef void traffic_unlist(session* n) noexcept nogil:
@@ -362,7 +362,7 @@ cdef void _leave(sock* s, session* n) noexcept nogil:
         s.flush_end = &n.flush_next
     if not s.flush_ticking:
         s.flush_ticking = True
-        sock_post(s, TODO_FLUSH)
+        sock_post(s, DUE_FLUSH)
 
 
 cdef void traffic_let_end(sock* s, const uint32_t* under_way) noexcept nogil:
@@ -419,7 +419,7 @@ cdef int traffic_write(sock* s, session* n) noexcept nogil:
         if n.p.leaving:
             session_failed(s, n, -ECONNABORTED)     # that was what it had still to be told
         if s.closed:
-            sock_post(s, TODO_FLUSH)                # the socket may be able to go
+            sock_post(s, DUE_FLUSH)                # the socket may be able to go
     return rc
 
 

@@ -4,7 +4,7 @@ from libc.errno cimport EAGAIN, EINTR, ETIMEDOUT
 from libc.stdint cimport int64_t, uint32_t
 
 from .connection cimport READ_BUDGET, conn_read, conn_read_begin
-from .engine cimport LEASE_DORMANT, LEASE_PARKED, PARKED_COUNT, TODO_GRAVES, TODO_LEASE, member, session, sock
+from .engine cimport LEASE_DORMANT, LEASE_PARKED, PARKED_COUNT, DUE_GRAVES, DUE_LEASE, member, session, sock
 from .platform cimport (POLLIN, ZQ_CAN_PARK, pollfd, sigset_t, zq_add32, zq_cas32, zq_getcpu, zq_load32, zq_loadp,
                         zq_lock, zq_now_ns, zq_park, zq_pause, zq_ppoll, zq_sleep_ns, zq_store32, zq_sub32, zq_unlock,
                         zq_wakefd_drain, zq_wakefd_open, zq_wakefd_signal, zq_xchg32)
@@ -82,9 +82,9 @@ cdef void _lead_no_more(sock* s) noexcept nogil:
     s.leader = False
     if s.lease == LEASE_DORMANT:
         s.lease = LEASE_PARKED
-        sock_post(s, TODO_LEASE)
+        sock_post(s, DUE_LEASE)
     if s.graves != NULL:
-        sock_post(s, TODO_GRAVES)
+        sock_post(s, DUE_GRAVES)
     if _wants_lead(s):
         sock_wake(s)          # one of them leads now
 

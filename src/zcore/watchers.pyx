@@ -3,7 +3,7 @@
 from libc.errno cimport ENOMEM
 from libc.stdlib cimport calloc, free
 
-from .engine cimport TODO_LEASE, member, sock, watcher
+from .engine cimport DUE_LEASE, member, sock, watcher
 from .platform cimport (generation_word, zq_add32, zq_loadp, zq_lock, zq_storep, zq_unlock, zq_wakefd_close,
                         zq_wakefd_drain, zq_wakefd_open, zq_xchg32, zq_xchgp)
 from .poller cimport (POLLER_DEFAULT, POLL_IN, poll_event, poller_add, poller_close, poller_del, poller_mod,
@@ -134,7 +134,7 @@ cdef int member_watch(member* m) noexcept nogil:
         rc = poller_add(&m.w.set, s.set.fd, POLL_IN, m)
     if rc < 0:
         s.reader_is_reactor = True
-        sock_post(s, TODO_LEASE)
+        sock_post(s, DUE_LEASE)
         return rc
     m.wants = True
     if o == NULL:

@@ -12,7 +12,7 @@ from .engine cimport session
 
 
 cdef enum:
-    ZAP_ASKED = 0             # an answer will come: TODO_ZAP
+    ZAP_ASKED = 0             # an answer will come: DUE_ZAP
     ZAP_NOBODY = 1            # no socket of this context is bound there
     ZAP_UNFIT = 2             # one is, of a type that cannot answer requests: it is no REP, ROUTER or SERVER
 
