@@ -4,10 +4,13 @@ A path is taken in these steps, so that of any number of processes that want it 
 and none loses what it has:
 
     bind       the kernel makes the file, or says that there is one
+    lock       the directory, so that takers come one after the other: between a probe and what follows from it, none
+               of us makes or removes the file.  (Other programs don't know the lock, so the next steps also say what
+               they found)
     probe      a datagram connect to that file.  A file whose socket is gone refuses it; a stream socket that is alive,
                listening or about to, answers "wrong type", and notices nothing
-    set aside  a dead file is renamed to a name of ours.  If what was renamed is not the file that was probed,
-               somebody was quicker: it is put back
+    set aside  a dead file is renamed to a name of ours.  If what was renamed is not the file that was probed (which is
+               held, so that its number is nobody else's), somebody was quicker: it is put back
     remove     the dead file, and bind again
 
 What is not a socket is never touched.  The file is removed while its socket is still open: as long as it is, its

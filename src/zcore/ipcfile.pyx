@@ -14,9 +14,12 @@ cdef extern from *:
     """
     #include "net.h"
 
+    #include <fcntl.h>
+    #include <sys/file.h>
+    #include <time.h>
+
     typedef struct {
         uint64_t device, inode;
-        int64_t made_s, made_ns;
         int is_socket;
     } zq_file_id;
 
@@ -28,20 +31,33 @@ cdef extern from *:
             return -errno;
         out->device = (uint64_t)st.st_dev;
         out->inode = (uint64_t)st.st_ino;
-    #if defined(__APPLE__)
-        out->made_s = st.st_mtimespec.tv_sec;
-        out->made_ns = st.st_mtimespec.tv_nsec;
-    #else
-        out->made_s = st.st_mtim.tv_sec;
-        out->made_ns = st.st_mtim.tv_nsec;
-    #endif
         out->is_socket = S_ISSOCK(st.st_mode);
         return 0;
     }
 
-    static inline int zq_file_same(const zq_file_id *a, const zq_file_id *b)
+    /* Keeps the file's inode number from being given to another file until the descriptor is closed.  -1: no file, or
+       a system that has no such thing; macOS counts its inode numbers up and gives none twice. */
+    static inline int zq_file_pin(const char *path)
     {
-        return a->device == b->device && a->inode == b->inode && a->made_s == b->made_s && a->made_ns == b->made_ns;
+    #ifdef O_PATH
+        return open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    #else
+        (void)path;
+        return -1;
+    #endif
+    }
+
+    /* A lock that every taker of paths in this directory takes.  It is held for some system calls, so a second is for
+       ever: who still waits then waits for a program that uses the directory's lock for something else. */
+    static inline int zq_directory_lock(const char *directory)
+    {
+        const struct timespec pause = {0, 1000000};
+        int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), tries;
+        if (fd < 0)
+            return -1;
+        for (tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0 && tries < 1000; tries++)
+            nanosleep(&pause, NULL);
+        return fd;
     }
     """
     ctypedef struct zq_file_id:
@@ -49,7 +65,8 @@ cdef extern from *:
         uint64_t inode
         bint is_socket
     int zq_file_identify(const char* path, zq_file_id* out) nogil
-    bint zq_file_same(const zq_file_id* a, const zq_file_id* b) nogil
+    int zq_file_pin(const char* path) nogil
+    int zq_directory_lock(const char* directory) nogil
 
 cdef extern from "net.h" nogil:
     int SOCK_DGRAM
@@ -80,15 +97,34 @@ cdef bint _is_dead(const zq_addr* a) noexcept nogil:
     return rc == -ECONNREFUSED
 
 
+cdef size_t _name_at(const char* path) noexcept nogil:
+    """Where the last part of the path begins."""
+    cdef size_t n = strlen(path)
+    while n and path[n - 1] != b"/":
+        n -= 1
+    return n
+
+
+cdef int _lock_directory(const char* path) noexcept nogil:
+    """A descriptor to close, or -1: the directory may not be read, and we go on without."""
+    cdef char directory[PATH_BYTES]
+    cdef size_t n = _name_at(path)
+    if n == 0:
+        return zq_directory_lock(b".")
+    if n >= PATH_BYTES:
+        return -1
+    memcpy(directory, path, n)
+    directory[n] = 0
+    return zq_directory_lock(directory)
+
+
 cdef int _aside(const char* path, char* out, size_t size) noexcept nogil:
     """A name in the same directory that nobody has."""
-    cdef size_t n = strlen(path)
+    cdef size_t n = _name_at(path)
     cdef backoff dice
     cdef zq_file_id nobody
     cdef uint32_t word
     backoff_init(&dice, <uint64_t>zq_now_ns() ^ (<uint64_t>getpid() << 32))
-    while n and path[n - 1] != b"/":
-        n -= 1
     if n + 24 > size:
         return -EADDRINUSE
     memcpy(out, path, n)
@@ -99,9 +135,9 @@ cdef int _aside(const char* path, char* out, size_t size) noexcept nogil:
             return 0
 
 
-cdef int _clear(const char* path, const zq_addr* a) noexcept nogil:
-    """Remove a stale file.  0: try to bind again; -EADDRINUSE: the path is taken."""
-    cdef char aside[4096]
+cdef int _clear_pinned(const char* path, const zq_addr* a) noexcept nogil:
+    """As _clear: the file that is there now keeps its number to itself meanwhile."""
+    cdef char aside[PATH_BYTES]
     cdef zq_file_id probed, moved
     cdef int rc = zq_file_identify(path, &probed)
     if rc == -ENOENT:
@@ -113,7 +149,7 @@ cdef int _clear(const char* path, const zq_addr* a) noexcept nogil:
         return rc
     if rename(path, aside) != 0:
         return 0 if errno == ENOENT else -EADDRINUSE
-    if zq_file_identify(aside, &moved) == 0 and not zq_file_same(&probed, &moved):
+    if zq_file_identify(aside, &moved) == 0 and (moved.device != probed.device or moved.inode != probed.inode):
         # Put back what is not ours.  By link, which gives way to whoever has the path now; by rename where links
         # to sockets are forbidden.
         if link(aside, path) != 0 and errno != EEXIST:
@@ -125,9 +161,18 @@ cdef int _clear(const char* path, const zq_addr* a) noexcept nogil:
     return 0
 
 
+cdef int _clear(const char* path, const zq_addr* a) noexcept nogil:
+    """Remove a stale file.  0: try to bind again; -EADDRINUSE: the path is taken."""
+    cdef int pin = zq_file_pin(path)
+    cdef int rc = _clear_pinned(path, a)
+    if pin >= 0:
+        zq_close(pin)
+    return rc
+
+
 cdef char* _absolute(const char* path) noexcept nogil:
     """On the heap: the path as it will still be after a chdir.  NULL: out of memory."""
-    cdef char whole[4096]
+    cdef char whole[PATH_BYTES]
     cdef size_t n
     if path[0] == b"/" or getcwd(whole, sizeof(whole)) == NULL:
         return strdup(path)
@@ -138,19 +183,23 @@ cdef char* _absolute(const char* path) noexcept nogil:
 
 cdef int _bind_path(ipc_file* f, int fd, const char* path, const zq_addr* a) noexcept nogil:
     cdef zq_file_id made
-    cdef int _
-    cdef int rc = -EADDRINUSE
+    cdef int tries, lock
+    cdef int rc
     f.path = _absolute(path)
     if f.path == NULL:
         return -ENOMEM
-    for _ in range(MAX_TRIES):
-        rc = zq_bind(fd, a)
-        if rc != -EADDRINUSE:
-            break
-        rc = _clear(path, a)
-        if rc < 0:
-            break
-        rc = -EADDRINUSE
+    rc = zq_bind(fd, a)
+    if rc == -EADDRINUSE:
+        lock = _lock_directory(path)
+        for tries in range(MAX_TRIES):
+            rc = _clear(path, a)
+            if rc < 0:
+                break
+            rc = zq_bind(fd, a)
+            if rc != -EADDRINUSE:
+                break
+        if lock >= 0:
+            zq_close(lock)
     if rc == 0:
         rc = zq_file_identify(f.path, &made)
         if rc == 0:

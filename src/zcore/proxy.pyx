@@ -300,7 +300,7 @@ cdef class Proxy:
     cdef _answer(self, numbers):
         """A REP has to answer, whatever it was asked; the others only a question."""
         cdef parcel c
-        cdef int k
+        cdef uint32_t k
         cdef uint64_t v
         if numbers is None and self.control.type != REP:
             return

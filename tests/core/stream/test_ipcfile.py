@@ -1,8 +1,10 @@
 """Socket files: made, found stale, respected when alive, and removed by nobody but their maker."""
 
 import errno
+import fcntl
 import os
 import select
+import signal
 import socket
 import stat
 import sys
@@ -162,48 +164,105 @@ def test_ipc_abandoned_file_stays(listeners, tmp_path):
     assert listener.fileno() == -1
 
 
+def forked(job):
+    """A child that runs `job` and ends with what it returns, whatever happens; its number."""
+    pid = os.fork()
+    if pid == 0:
+        code = 255
+        try:
+            signal.alarm(int(LIMIT) * 2)
+            code = job()
+        finally:
+            os._exit(code)
+    return pid
+
+
+def ended(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_ipc_one_of_many_gets_a_stale_path(tmp_path):
     """Eight processes want the same dead path at the same time: one gets it, and the path is that one's."""
     path = str(tmp_path / "s")
-    for _ in range(15):
+
+    def taker():
+        os.close(go)
+        os.close(stop)
+        os.read(start, 1)
+        try:
+            listener = Listener(f"ipc://{path}")
+        except OSError as e:
+            os.write(answer, b"n" if e.errno == errno.EADDRINUSE else b"?")
+            return 0
+        os.write(answer, b"y")
+        wait_readable(listener)
+        os.write(listener.accept()[1], b"here")
+        os.read(end, 1)
+        listener.close()
+        return 0
+
+    for _ in range(60):  # before takers came one after the other, two of a hundred went wrong
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(path)
-        start, go = os.pipe()
-        answers, answer = os.pipe()
-        children = []
-        for _ in range(8):
-            pid = os.fork()
-            if pid == 0:
-                os.close(go)
-                os.read(start, 1)
-                try:
-                    listener = Listener(f"ipc://{path}")
-                except OSError as e:
-                    os.write(answer, b"n" if e.errno == errno.EADDRINUSE else b"?")
-                    os._exit(0)
-                os.write(answer, b"y")
-                wait_readable(listener)
-                _, fd, _ = listener.accept()
-                os.write(fd, b"here")
-                os._exit(0)
-            children.append(pid)
+        (start, go), (answers, answer), (end, stop) = os.pipe(), os.pipe(), os.pipe()
+        children = [forked(taker) for _ in range(8)]
         os.close(start)
         os.close(go)
-        said = b""
-        while len(said) < 8:
-            said += os.read(answers, 8)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(LIMIT)
-            client.connect(path)
-            assert client.recv(4) == b"here"
-        for pid in children:
-            os.waitpid(pid, 0)
-        os.close(answers)
         os.close(answer)
-        assert sorted(said) == sorted(b"nnnnnnny")
-        assert os.listdir(tmp_path) == ["s"]
-        os.unlink(path)
+        said = b""
+        while len(said) < 8 and (more := os.read(answers, 8)):
+            said += more
+        try:
+            assert sorted(said) == sorted(b"nnnnnnny")
+            assert os.listdir(tmp_path) == ["s"]
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(LIMIT)
+                client.connect(path)
+                assert client.recv(4) == b"here"
+        finally:
+            for fd in (answers, end, stop):
+                os.close(fd)
+            codes = [ended(pid) for pid in children]
+        assert codes == [0] * 8
+        assert os.listdir(tmp_path) == []  # removed by its maker
+
+
+@needs_linux
+def test_ipc_a_lock_on_the_directory_delays_nobody_for_ever(listeners, tmp_path):
+    """A program that holds the directory's lock for its own purposes does not keep us from a dead path."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "s"))
+    held = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        talk(*join(listeners(f"ipc://{tmp_path}/s"))[:2])
+    finally:
+        os.close(held)
+
+
+@needs_root
+@needs_linux
+def test_ipc_stale_file_in_a_directory_that_may_not_be_read(tmp_path):
+    """It can't be locked then, and the dead path is taken all the same."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(hidden / "s"))
+    for above in (hidden, *hidden.parents[:-1]):
+        if above.stat().st_uid == 0 and above.is_relative_to(tmp_path.parent.parent):
+            above.chmod(0o711)
+    os.chown(hidden, 65534, -1)
+    hidden.chmod(0o300)
+    os.chmod(hidden / "s", 0o777)
+
+    def taker():
+        os.setuid(65534)
+        Listener(f"ipc://{hidden}/s").close()
+        return 0
+
+    assert ended(forked(taker)) == 0
+    assert os.listdir(hidden) == []
 
 
 @needs_root
@@ -216,13 +275,10 @@ def test_ipc_stale_file_of_somebody_else_in_a_sticky_directory():
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(path)
         os.chmod(path, 0o777)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.setuid(65534)
-                Listener(f"ipc://{path}")
-            except OSError as e:
-                os._exit(e.errno)
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == errno.EADDRINUSE
+
+        def taker():
+            os.setuid(65534)
+            return refused(f"ipc://{path}")
+
+        assert ended(forked(taker)) == errno.EADDRINUSE
         assert os.listdir(shared) == ["s"]
