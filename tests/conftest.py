@@ -6,6 +6,7 @@ stack and ends the run.
 """
 
 import faulthandler
+import multiprocessing
 import os
 import signal
 import sys
@@ -103,6 +104,10 @@ def warmed():
             a.recv(copy=False)
             a.close()
             b.close()
+    if multiprocessing.get_start_method() == "forkserver":  # its server runs from the first process to the end
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
     return OURS
 
 

@@ -13,12 +13,15 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
 LOOPS = Path(__file__).with_name("loops.pyx")
 _ENDING = sysconfig.get_config_var("EXT_SUFFIX")
+_loading = threading.Lock()
+_loaded: dict[Path, ModuleType] = {}
 
 
 class CannotBuild(Exception):
@@ -32,10 +35,13 @@ def loops() -> ModuleType:
 
 def extension(source: Path) -> ModuleType:
     """The module made of a .pyx file; CannotBuild."""
-    spec = importlib.util.spec_from_file_location(source.stem, build(source))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with _loading:  # both sides of an inproc row are threads that come here at once
+        if source not in _loaded:
+            spec = importlib.util.spec_from_file_location(source.stem, build(source))
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            _loaded[source] = module
+        return _loaded[source]
 
 
 def build(source: Path = LOOPS) -> Path:

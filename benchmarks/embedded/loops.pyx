@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False
+# cython: boundscheck=False, wraparound=False, freethreading_compatible=True
 """The measured loops for programs that embed the engine: what the scenarios do in Python, without Python.
 
 A call sends or receives a chunk, or makes all round trips; nothing in it is Python but its beginning and its end.

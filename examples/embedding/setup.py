@@ -9,4 +9,5 @@ import pyzq
 extension = Extension("embedded", ["embedded.pyx"], include_dirs=pyzq.get_includes())
 
 if __name__ == "__main__":
-    setup(ext_modules=cythonize([extension], language_level=3))
+    directives = {"language_level": 3, "freethreading_compatible": True}  # what runs without the GIL takes its locks
+    setup(ext_modules=cythonize([extension], compiler_directives=directives))

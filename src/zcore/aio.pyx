@@ -26,7 +26,7 @@ from .socket cimport Socket
 from .patience cimport sock_settle
 from .traffic cimport sock_wake, traffic_flush_now
 
-from zcore.errors import Again, ContextTerminated, ZMQError, make_error
+from zcore.errors import Again, ContextTerminated, ZMQError
 from zcore.tracker import FINISHED
 
 cdef enum:
@@ -151,8 +151,9 @@ cdef class AsyncSocket(LoopSocket):
                     return promise_failed(Again())
             except Exception as error:
                 return promise_failed(error)
-        if self.s == NULL:
-            return promise_failed(make_error(ENOTSOCK, "the socket is closed"))
+        refused = self._refused()
+        if refused is not None:
+            return refused
         timeout = self.s.opt.rcvtimeo
         if timeout == 0:
             return promise_failed(Again())
@@ -203,8 +204,9 @@ cdef class AsyncSocket(LoopSocket):
                     return promise_failed(Again())
             except Exception as error:
                 return promise_failed(error)
-        if self.s == NULL:
-            return promise_failed(make_error(ENOTSOCK, "the socket is closed"))
+        refused = self._refused()
+        if refused is not None:
+            return refused
         if timeout == 0:
             return promise_failed(Again()) if call.fails_late else promise_done(call.late)
         return self._pend(call, self.inbound, timeout, soon)
@@ -332,8 +334,9 @@ cdef class AsyncSocket(LoopSocket):
                 return self._accepted(value)
             if call.flags & DONTWAIT:
                 return promise_failed(Again())
-        if self.s == NULL:
-            return promise_failed(make_error(ENOTSOCK, "the socket is closed"))
+        refused = self._refused()
+        if refused is not None:
+            return refused
         timeout = self._send_timeout()
         if timeout == 0:
             return promise_failed(Again())

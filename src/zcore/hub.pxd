@@ -42,6 +42,7 @@ cdef class LoopSocket(Socket):
     cdef uint64_t read_at               # ticks: when the kernel last had no more for us
 
     cdef object _attempt(self, Call call, int* rc)      # do it if it can be done without waiting; rc: whether it was
+    cdef Promise _refused(self)
     cdef Promise _pend(self, Call call, Line line, int timeout_ms, bint soon)   # soon: it may be done in the next turn
     cdef bint _spun(self, int timeout_ms) except -1     # a moment was spent waiting for input: look again
     cdef int _join(self, object loop) except -1

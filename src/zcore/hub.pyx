@@ -7,14 +7,14 @@ from weakref import WeakValueDictionary, ref
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
-from .border cimport fail, lock_py
+from .border cimport fail, lock_py, refuse
 from .engine cimport member, session, sock
 from .errno_zmq cimport ENOTSOCK
 from .patterns cimport route_peek
 from .pipe cimport part
 from .platform cimport generation_word, ticks_per_us, zq_now_ns, zq_ticks, zq_unlock, zq_xchg32, zq_load32
 from .promise cimport (CANCELLED, DONE, FAILED, Call, Desk, Fault, Line, Promise, budget_renew, budget_spent, fault_of,
-                       loop_here, loop_running)
+                       loop_here, loop_running, promise_failed)
 from .socket cimport Socket
 from .patience cimport sock_settle
 from .socket_base cimport SocketBase
@@ -354,6 +354,15 @@ cdef class LoopSocket(Socket):
             again = wait_spin(s, WAIT_IN, deadline, self.me)
             zq_unlock(&s.lock)
         return again
+
+    cdef Promise _refused(self):
+        """What a call gets that could only wait for a socket closed, or a parent process's; None: it may wait."""
+        if self.s != NULL and self.s.generation == generation_word()[0]:
+            return None
+        try:
+            refuse(self.s)
+        except Exception as error:
+            return promise_failed(error)
 
     cdef Promise _pend(self, Call call, Line line, int timeout_ms, bint soon):
         """Have a call wait."""

@@ -183,7 +183,7 @@ cdef char* _absolute(const char* path) noexcept nogil:
 
 cdef int _bind_path(ipc_file* f, int fd, const char* path, const zq_addr* a) noexcept nogil:
     cdef zq_file_id made
-    cdef int tries, lock
+    cdef int _, lock
     cdef int rc
     f.path = _absolute(path)
     if f.path == NULL:
@@ -191,7 +191,7 @@ cdef int _bind_path(ipc_file* f, int fd, const char* path, const zq_addr* a) noe
     rc = zq_bind(fd, a)
     if rc == -EADDRINUSE:
         lock = _lock_directory(path)
-        for tries in range(MAX_TRIES):
+        for _ in range(MAX_TRIES):
             rc = _clear(path, a)
             if rc < 0:
                 break

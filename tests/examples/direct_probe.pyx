@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=True
 """Every function of zcore.direct, as Python sees it; return codes are returned.
 
 What is sent stands in memory that is overwritten and given back as soon as the call has ended.
