@@ -234,6 +234,7 @@ cdef struct sock:
     uint64_t burst_end    # ticks: when a call last wrote to connections by itself, and for how long it did
     uint64_t burst_cost
     uint32_t burst_touch  # touch, then
+    uint32_t burst_from   # of the many that have something to write, who is the first that a call writes to itself
     session* flush
     session** flush_end   # where the next one goes: behind the last
     session* failed

@@ -103,6 +103,7 @@ cdef struct routing:
     peer* resumed         # stream peers whose paused input may go on
     # peers whose queues changed in this call
     peer* dirty
+    uint32_t ndirty
     # the part of an inproc message that is being looked at
     zmsg held
     bint holding

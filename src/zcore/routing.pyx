@@ -177,6 +177,7 @@ cdef void routing_remove(routing* r, peer* p) noexcept nogil:
             at = &at[0].dirty_next
         at[0] = p.dirty_next
         p.dirty = False
+        r.ndirty -= 1
     if p.up_waits:
         at = &r.up_waiting
         while at[0] != p:
@@ -264,6 +265,7 @@ cdef void routing_dirty(routing* r, peer* p) noexcept nogil:
         p.dirty = True
         p.dirty_next = r.dirty
         r.dirty = p
+        r.ndirty += 1
 
 
 cdef void routing_resume(routing* r, peer* p) noexcept nogil:

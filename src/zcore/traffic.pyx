@@ -468,11 +468,20 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
     cdef int rc
     cdef uint64_t start = 0
     cdef uint64_t now
+    cdef uint32_t many = s.r.ndirty if s.r.ndirty > INLINE_WRITES else 0
+    cdef uint32_t place = 0   # among many: the first INLINE_WRITES are written to here, each time others
     traffic_resume(s)
+    if many:
+        place = many - s.burst_from % many
+        s.burst_from += INLINE_WRITES
     while s.r.dirty != NULL:
         p = s.r.dirty
         s.r.dirty = p.dirty_next
+        s.r.ndirty -= 1
         p.dirty = False
+        place += 1
+        if place > many:
+            place = 1
         if p.gone and not peer_has_input(&s.r, p):
             if p.kind == PEER_STREAM and p.c != NULL:
                 continue      # the reactor has yet to let go of the connection
@@ -502,7 +511,8 @@ cdef void traffic_settle(sock* s, wakes* w) noexcept nogil:
             now = zq_ticks()
             if writes == 0:
                 start = now
-            if (n.c.out_busy or writes >= INLINE_WRITES or now - n.c.last_write < n.c.gather
+            if (n.c.out_busy or writes >= INLINE_WRITES or (many and place > INLINE_WRITES)
+                    or now - n.c.last_write < n.c.gather
                     or (s.nactive > 1 and writes == 0 and s.touch == s.burst_touch
                         and now - s.burst_end < s.burst_cost)):
                 _leave(s, n)
