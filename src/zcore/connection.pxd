@@ -50,8 +50,7 @@ cdef struct conn:
     bint blocked          # the kernel took no more; the reactor watches for writability [socket lock]
     bint closing          # over: no more reads or writes are begun [socket lock]
     int error             # why; negative errno, or 0
-    handshake hs          # [reactor] until it is ready
-    bint hs_live          # hs holds memory
+    handshake* hs         # [reactor] until it is ready; afterwards NULL, or what codes frames (WIRE_SECURE) [reader, writer]
     meta* facts           # properties of the peer, until it is attached
     # control frames that go out at the next message boundary [socket lock]
     uint8_t control[CONTROL_ROOM]
@@ -87,7 +86,7 @@ cdef struct conn:
     uint16_t peer_ttl     # tenths of a second, from the peer's PING
     bint alive            # something came since ping_sent
 
-cdef void conn_init(conn* c, int fd) noexcept nogil
+cdef int conn_init(conn* c, int fd) noexcept nogil     # 0 or -ENOMEM
 cdef void conn_free(conn* c) noexcept nogil            # not the descriptor: the reactor closes that
 cdef int conn_start_traffic(conn* c, inq* i, const uint8_t* rest, size_t n) noexcept nogil
 # The handshake is over: choose the wire, and feed what was read beyond it. 0 or a negative errno.

@@ -2,13 +2,13 @@
 
 from libc.errno cimport EAGAIN, ECONNRESET, EINTR, EMSGSIZE, ENOMEM, EPROTO, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
 from posix.uio cimport iovec
 
 from .buffer cimport (READ_ROOM, REF_RECORD, byteq_advance, byteq_commit, byteq_free, byteq_iov, byteq_next,
                       byteq_release, byteq_room)
-from .handshake cimport handshake_free
+from .handshake cimport handshake_drop
 from .limits cimport POLICY_DROP_OLDEST
 from .mechanism cimport PROTOCOL_ERROR_ZMTP_MALFORMED_COMMAND_MESSAGE, PROTOCOL_ERROR_ZMTP_UNEXPECTED_COMMAND
 from .message cimport block, block_data, meta_unref
@@ -47,15 +47,15 @@ cdef enum:
     ENTRY_CONTROL = 0xFF  # (bytes of `coded` << 8): stands for nothing in the queue
 
 
-cdef void conn_init(conn* c, int fd) noexcept nogil:
+cdef int conn_init(conn* c, int fd) noexcept nogil:
     memset(c, 0, sizeof(conn))
     c.fd = fd
+    c.hs = <handshake*>calloc(1, sizeof(handshake))
+    return 0 if c.hs != NULL else -ENOMEM
 
 
 cdef void conn_free(conn* c) noexcept nogil:
-    if c.hs_live:
-        handshake_free(&c.hs)
-        c.hs_live = False
+    handshake_drop(&c.hs)
     byteq_free(&c.coded)
     lenring_free(&c.coded_lens)
     free(c.raw)

@@ -84,6 +84,9 @@ cdef struct session:      # one stream connection, from accept or connect to its
     session* mind_next    # in sock.mind
     session* large_next   # in sock.large
     session* large_prev
+    session* thrift_next  # in sock.thrift_first
+    session* thrift_prev
+    uint8_t thrift        # THRIFT_*
     bint in_flush
     bint in_large
     bint in_failed
@@ -243,6 +246,8 @@ cdef struct sock:
     uint32_t full_writes  # writes under way for queues that are full
     uint32_t reads        # the reactor, or a sender, is reading what there is
     session* mind         # what the reactor is to look at: see DUE_MIND
+    session* thrift_first # those that may have memory to give back, the longest listed first
+    session* thrift_last
     session* graves       # freed when no thread is in the set
     session* strangers    # accepted connections whose handshake is not over, the oldest first
     session* strangers_last

@@ -18,6 +18,8 @@ cdef int handshake_init(handshake* h, const handshake_config* config) noexcept n
 # Free everything.  Safe to call twice; `h.private` goes through the mechanism's `finish`, so call it only after
 # the last traffic frame when the mechanism transforms traffic.
 cdef void handshake_free(handshake* h) noexcept nogil
+# Free one on the heap with all it holds, and forget it; harmless when there is none.
+cdef void handshake_drop(handshake** h) noexcept nogil
 # Free the input and output memory of a handshake that is over and written; facts about the peer stay.
 cdef void handshake_trim(handshake* h) noexcept nogil
 

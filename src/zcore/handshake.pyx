@@ -190,6 +190,13 @@ cdef void handshake_free(handshake* h) noexcept nogil:
     h.properties_len = 0
 
 
+cdef void handshake_drop(handshake** h) noexcept nogil:
+    if h[0] != NULL:
+        handshake_free(h[0])
+        free(h[0])
+        h[0] = NULL
+
+
 cdef size_t handshake_output(const handshake* h, const uint8_t** data) noexcept nogil:
     data[0] = h.out + h.out_head
     return h.out_tail - h.out_head

@@ -1,7 +1,8 @@
 """Who reads a socket's connections: the application while it is there, the reactor while it is away.
 
     ARMED    the reactor watches the set for one event.  When it comes and nobody has called since the last look, the
-             reactor reads and arms again; otherwise the application reads for itself: PARKED.
+             reactor reads and arms again; otherwise the application reads for itself: PARKED.  It ticks only until the
+             connections that have spoken have given their buffers back (thrift.pxd).
     PARKED   the application reads.  The reactor looks in at every tick (2 ms, growing to 32); when a whole tick
              went by without a receiving call, it reads what is there and arms.
     DORMANT  the application has waited in its own poll for several ticks.  Nobody ticks; the application says so when

@@ -5,11 +5,11 @@ from libc.stdint cimport int64_t, uint64_t
 from .connection cimport READ_BUDGET
 from .engine cimport LEASE_ARMED, LEASE_DORMANT, LEASE_NONE, LEASE_PARKED, DUE_GRAVES, session, sock
 from .patterns cimport EAGER
-from .pipe cimport inq_trim
 from .platform cimport ticks_per_us, zq_lock, zq_ticks, zq_trylock_spin, zq_unlock
 from .poller cimport poll_event, poller_wait
 from .reactor cimport (POLL_IN, POLL_ONESHOT, handle, handle_init, handle_remove, handle_set, reactor_now,
                        reactor_retry, timer, timer_cancel, timer_init, timer_set)
+from .thrift cimport thrift_round
 from .traffic cimport (sock_post, sock_wake, sock_wants_wake, traffic_before_send, traffic_let_end, traffic_read,
                        traffic_settle, wakes, wakes_run)
 
@@ -22,12 +22,23 @@ cdef enum:
     GLANCE_US = 1000          # between two looks of a sender
 
 
+cdef inline int64_t _with_others(sock* s) noexcept nogil:
+    """When all sockets tick that are not in a hurry: a hundred ticks at a hundred times would cost more than what they
+    look after."""
+    return (reactor_now(s.rx) // TICK_MAX + 2) * TICK_MAX
+
+
+cdef void _tick_for_thrift(sock* s) noexcept nogil:
+    if s.thrift_first == NULL:
+        timer_cancel(s.rx, &s.tick)
+    elif s.tick.pos == 0:
+        timer_set(s.rx, &s.tick, _with_others(s))
+
+
 cdef void _arm(sock* s) noexcept nogil:
-    if s.lease == LEASE_PARKED and s.only != NULL and not s.only.c.in_busy:
-        inq_trim(&s.only.p.inn)     # the application has gone quiet
     s.lease = LEASE_ARMED
     s.touch_seen = s.touch
-    timer_cancel(s.rx, &s.tick)
+    _tick_for_thrift(s)
     if s.set.fd >= 0:
         handle_set(s.rx, &s.set_handle, POLL_IN | POLL_ONESHOT)
 
@@ -41,8 +52,7 @@ cdef void _tick_in(sock* s, int64_t ns) noexcept nogil:
             ns = most
     s.tick_ns = ns
     if ns == TICK_MAX and s.outside:
-        # All of a loop's sockets at once: a hundred ticks at a hundred times would cost more than what they look after.
-        timer_set(s.rx, &s.tick, (reactor_now(s.rx) // TICK_MAX + 2) * TICK_MAX)
+        timer_set(s.rx, &s.tick, _with_others(s))
         return
     # Ticks of many sockets come together.
     timer_set(s.rx, &s.tick, (reactor_now(s.rx) + ns + TICK_FIRST - 1) // TICK_FIRST * TICK_FIRST)
@@ -118,15 +128,21 @@ cdef void _on_tick(timer* t, int64_t now) noexcept nogil:
     if not zq_trylock_spin(&s.lock):
         timer_set(s.rx, t, now + RETRY)
         return
-    if s.lease == LEASE_PARKED:
+    if s.lease == LEASE_ARMED:
+        if thrift_round(s, False):
+            timer_set(s.rx, t, _with_others(s))
+    elif s.lease == LEASE_PARKED:
         if s.touch != s.touch_seen:
             s.touch_seen = s.touch
             s.idle_ticks = 0
             _tick_in(s, s.tick_ns * 2 if s.tick_ns * 2 < TICK_MAX else TICK_MAX)
+            if s.tick_ns == TICK_MAX:
+                thrift_round(s, False)
         elif s.leader:
             s.idle_ticks += 1
             if s.idle_ticks >= TICKS_TO_SLEEP:
                 s.lease = LEASE_DORMANT
+                thrift_round(s, True)
             else:
                 _tick_in(s, s.tick_ns * 2 if s.tick_ns * 2 < TICK_MAX else TICK_MAX)
         elif s.outside and s.idle_ticks < TICKS_OUTSIDE:
@@ -141,6 +157,8 @@ cdef void _on_tick(timer* t, int64_t now) noexcept nogil:
 
 
 cdef void lease_start(sock* s) noexcept nogil:
+    if s.lease == LEASE_ARMED:
+        _tick_for_thrift(s)
     if s.lease != LEASE_NONE or s.set.fd < 0:
         return                    # without a descriptor for the set the sessions see to their own input
     handle_init(&s.set_handle, s.set.fd, _on_set, s)

@@ -103,7 +103,7 @@ cdef void _close_one(sock* s, session* n) noexcept nogil:
     cdef int how = LOST_EARLY
     if n.was_active:
         how = LOST_CONNECTION
-    elif n.c.hs_live and n.c.hs.state == HS_FAILED:
+    elif n.c.hs != NULL and n.c.hs.state == HS_FAILED:
         how = LOST_HANDSHAKE
     n.in_failed = False
     if session_close(n):

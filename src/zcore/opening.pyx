@@ -92,7 +92,7 @@ cdef void _failed(session* n) noexcept nogil:
 cdef int _write_out(session* n) noexcept nogil:
     """Bytes of the handshake: 1 all written, 0 the kernel is full, negative errno."""
     cdef const uint8_t* data
-    cdef size_t size = handshake_output(&n.c.hs, &data)
+    cdef size_t size = handshake_output(n.c.hs, &data)
     cdef ssize_t k
     while size:
         k = send(n.c.fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -102,8 +102,8 @@ cdef int _write_out(session* n) noexcept nogil:
             if errno == EAGAIN:
                 return 0
             return -errno
-        handshake_sent(&n.c.hs, <size_t>k)
-        size = handshake_output(&n.c.hs, &data)
+        handshake_sent(n.c.hs, <size_t>k)
+        size = handshake_output(n.c.hs, &data)
     return 1
 
 
@@ -129,7 +129,7 @@ cdef int _read_in(session* n) noexcept nogil:
             break
         if got <= 0:
             return -errno if got < 0 else -ECONNRESET
-        used = handshake_input(&n.c.hs, buf, <size_t>got)
+        used = handshake_input(n.c.hs, buf, <size_t>got)
         if 0 <= used < got:
             rc = _keep_early(n, buf + used, <size_t>(got - used))
         if n.c.hs.config.mechanism == MECHANISM_PLAIN:
@@ -139,7 +139,7 @@ cdef int _read_in(session* n) noexcept nogil:
 
 cdef void _feed_early(session* n) noexcept nogil:
     """What stood behind the command that had to wait for a verdict."""
-    cdef ssize_t used = handshake_input(&n.c.hs, n.early, n.early_len)
+    cdef ssize_t used = handshake_input(n.c.hs, n.early, n.early_len)
     if used > 0:
         n.early_len -= <size_t>used
         memmove(n.early, n.early + used, n.early_len)
@@ -154,9 +154,9 @@ cdef void _nobody(session* n) noexcept nogil:
     """There is no authoriser.  CURVE has shown that the peer knows our key, and NULL has nothing to show."""
     if n.c.hs.config.mechanism == MECHANISM_PLAIN or n.zap_enforce:
         # A peer that is told can tell its user; one that is not waits for ever.
-        handshake_refuse(&n.c.hs, HS_FAIL_LOCAL, EFAULT, b"500")
+        handshake_refuse(n.c.hs, HS_FAIL_LOCAL, EFAULT, b"500")
     else:
-        handshake_authorise(&n.c.hs, 200)
+        handshake_authorise(n.c.hs, 200)
 
 
 cdef void _ask(session* n) noexcept nogil:
@@ -170,7 +170,7 @@ cdef void _ask(session* n) noexcept nogil:
     if rc == ZAP_NOBODY:
         _nobody(n)
     elif rc != ZAP_ASKED:
-        handshake_refuse(&n.c.hs, HS_FAIL_LOCAL, ENOMEM if rc == -ENOMEM else EFAULT, b"500")
+        handshake_refuse(n.c.hs, HS_FAIL_LOCAL, ENOMEM if rc == -ENOMEM else EFAULT, b"500")
 
 
 cdef void _answered(session* n) noexcept nogil:
@@ -183,13 +183,13 @@ cdef void _answered(session* n) noexcept nogil:
         return
     zap_forget(n)
     if status == -EPIPE:
-        handshake_refuse(&n.c.hs, HS_FAIL_LOCAL, EPIPE, b"500")
+        handshake_refuse(n.c.hs, HS_FAIL_LOCAL, EPIPE, b"500")
     elif status == -ENOMEM:
-        handshake_refuse(&n.c.hs, HS_FAIL_LOCAL, ENOMEM, b"500")
+        handshake_refuse(n.c.hs, HS_FAIL_LOCAL, ENOMEM, b"500")
     elif status < 0:
-        handshake_refuse(&n.c.hs, HS_FAIL_PROTOCOL, code, b"500")
+        handshake_refuse(n.c.hs, HS_FAIL_PROTOCOL, code, b"500")
     else:
-        handshake_authorise(&n.c.hs, status)
+        handshake_authorise(n.c.hs, status)
     _advance(n)
 
 
@@ -376,10 +376,10 @@ cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint acc
     cdef secrets own
     cdef int rc = 0
     cdef int64_t limit
-    if n == NULL:
+    if n == NULL or conn_init(&n.c, fd) < 0:
+        free(n)
         fd_close(fd)
         return -ENOMEM
-    conn_init(&n.c, fd)
     n.s = s
     n.e = e
     n.accepted = accepted
@@ -402,12 +402,11 @@ cdef int session_open(sock* s, ept* e, int fd, const peer_facts* facts, bint acc
         n.c.wire = WIRE_RAW
         session_attach(n)
         return 0
-    rc = handshake_init(&n.c.hs, &cfg)
+    rc = handshake_init(n.c.hs, &cfg)
     handshake_wipe(&own, sizeof(own))
     if rc < 0:
         _lost(n, rc, HS_COUNT_LOCAL)
         return 0
-    n.c.hs_live = True
     if limit > 0:
         timer_set(s.rx, &n.limit, zq_now_ns() + limit * 1000000)
     rc = handle_set(s.rx, &n.h, POLL_IN)

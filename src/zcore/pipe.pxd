@@ -176,7 +176,7 @@ cdef bint inq_peek(inq* i, part* p) noexcept nogil            # the frame at the
 cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil   # remove it; with take, the owner's reference is the caller's
 cdef void inq_skip_message(inq* i) noexcept nogil              # drop the rest of the message that was begun, or the next whole one
 cdef void inq_reset(inq* i) noexcept nogil                     # the connection is gone: drop what is not complete
-cdef void inq_trim(inq* i) noexcept nogil                      # give memory back that only a busy peer needs
+cdef bint inq_trim(inq* i) noexcept nogil                      # under the lock, no reader active: give the memory back; False while it holds bytes
 cdef void inq_free(inq* i) noexcept nogil
 
 cdef inline size_t inq_bytes(inq* i) noexcept nogil:

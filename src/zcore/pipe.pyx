@@ -870,13 +870,15 @@ cdef void _serve_again(inq* i, block* b) noexcept nogil:
         block_unref(b)
 
 
-cdef void inq_trim(inq* i) noexcept nogil:
+cdef bint inq_trim(inq* i) noexcept nogil:
     cdef block* b = <block*>zq_xchgp(&i.spare, NULL)
     if b != NULL:
         block_unref(b)
-    if i.b.cap > READ_FIRST and i.b.head == i.b.tail:
-        linear_free(&i.b)
-        i.whole = i.commands_from = 0
+    if i.b.head != i.b.tail or i.big_size:
+        return False
+    linear_free(&i.b)
+    i.whole = i.commands_from = 0
+    return True
 
 
 cdef void inq_pop(inq* i, part* p, bint take) noexcept nogil:

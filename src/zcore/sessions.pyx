@@ -6,10 +6,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strlen
 
 from .buffer cimport READ_ROOM
-from .connection cimport WIRE_RAW, conn_free, conn_pending, conn_start_traffic
+from .connection cimport WIRE_RAW, WIRE_SECURE, conn_free, conn_pending, conn_start_traffic
 from .descriptors cimport fd_close
 from .engine cimport EPT_CONNECTED, EPT_STOPPING, DUE_FAILED, session, sock
-from .handshake cimport handshake_trim
+from .handshake cimport handshake_drop, handshake_trim
 from .heartbeat cimport heartbeat_start, heartbeat_stop
 from .lease cimport lease_start
 from .limits cimport DROP_PEER_GONE
@@ -26,6 +26,7 @@ from .readiness cimport session_into_set, session_read_here, session_watch, sess
 from .reactor cimport POLL_IN, POLL_OUT, handle_remove, handle_set, timer_cancel, timer_set
 from .routing cimport (PEER_STREAM, peer, peer_free, routing_add, routing_dirty, routing_find, routing_name,
                        routing_name_generated, routing_remove, routing_unname, routing_writable)
+from .thrift cimport thrift_forget
 from .traffic cimport (session_failed, sock_post, sock_wake, sock_wants_wake, traffic_commit, traffic_settle,
                        traffic_unflush, traffic_unlist, traffic_write, wakes, wakes_run)
 from .zap cimport zap_forget
@@ -297,8 +298,10 @@ cdef void session_attach(session* n) noexcept nogil:
             sock_wake(s)
         zq_unlock(&s.lock)
         wakes_run(&w)
-        if n.c.hs_live:
-            handshake_trim(&n.c.hs)
+        if n.c.wire == WIRE_SECURE:
+            handshake_trim(n.c.hs)    # the rest of it codes every frame
+        else:
+            handshake_drop(&n.c.hs)
         heartbeat_start(n)
         return
     zq_unlock(&s.lock)
@@ -361,6 +364,7 @@ cdef bint session_close(session* n) noexcept nogil:
             at = &at[0].flush_next
         traffic_unflush(s, n, at)
     traffic_unlist(n)
+    thrift_forget(n)
     if n.in_mind:
         at = &s.mind
         while at[0] != n:

@@ -23,6 +23,7 @@ from .pubsub cimport fanout_group, fanout_subscription, fanout_take
 from .reactor cimport reactor_post
 from .routing cimport (NEWS_GONE, NEWS_READABLE, NEWS_WRITABLE, PEER_INPROC, PEER_STREAM, peer, peer_free,
                        peer_has_input, peer_skip, routing_dirty, routing_readable, routing_remove, routing_writable)
+from .thrift cimport thrift_note
 from .zmtp cimport COMMAND_CANCEL, COMMAND_JOIN, COMMAND_LEAVE, COMMAND_PING, COMMAND_SUBSCRIBE, TYPE_RADIO
 
 cdef enum:
@@ -292,6 +293,7 @@ cdef void traffic_commit(sock* s, session* n, int rc) noexcept nogil:
     n.c.in_busy = False
     if p == NULL:
         return
+    thrift_note(n)
     if p.inn.big_size and n.c.wire == WIRE_FRAMES and inq_lands(&p.inn):
         _list_large(s, n)
     while inq_next_command(&p.inn, &at):

@@ -44,7 +44,7 @@ cdef sock* _bound(session* n) noexcept nogil:
 
 cdef int _request(session* n, zmsg* parts) noexcept nogil:
     """The parts of a request: how many, or -ENOMEM; all of them are to be released."""
-    cdef handshake* h = &n.c.hs
+    cdef handshake* h = n.c.hs
     cdef const uint8_t* data[REQUEST_MAX]
     cdef size_t size[REQUEST_MAX]
     cdef int count = 7

@@ -27,9 +27,9 @@ ROOMS = [
     (
         "waiting and socket",
         (
-            "engine peers traffic watchers waiting lease monitor heartbeat zap readiness sessions opening epts joining "
-            "dialling endpoints lifecycle border landing batch context frame patience socket_base accounts policies "
-            "polling socket direct promise hub aio"
+            "engine peers thrift traffic watchers waiting lease monitor heartbeat zap readiness sessions opening epts "
+            "joining dialling endpoints lifecycle border landing batch context frame patience socket_base accounts "
+            "policies polling socket direct promise hub aio"
         ),
     ),
     ("proxy", "proxy"),
