@@ -246,7 +246,8 @@ def test_others_have_their_turn_beside_a_flood(run, pair, transport):
 
 
 def test_long_work_between_messages_lets_the_loop_turn(run, pair, outside):
-    """After a millisecond the next call goes through the loop, however few there were."""
+    """After a millisecond the next call goes through the loop, however few there were; or the one after it, where the
+    engine was last heard of by the loop: when that turn has ended it cannot know."""
 
     async def main():
         with pair() as (push, pull):
@@ -267,7 +268,7 @@ def test_long_work_between_messages_lets_the_loop_turn(run, pair, outside):
                 end = time.perf_counter() + 0.0015
                 while time.perf_counter() < end:
                     pass
-            assert ticks - before >= 40
+            assert ticks - before >= 20
 
     run(main())
 
