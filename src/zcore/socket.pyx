@@ -3,6 +3,7 @@
 One file because a cdef class cannot be spread over several, and a base class for half of it would cost every call.
 """
 
+cimport cython
 from cpython.bytes cimport (PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE)
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.list cimport PyList_GET_ITEM
@@ -322,6 +323,7 @@ cdef class Socket(SocketBase):
             zmsg_release(&parts[1])
         return tracker
 
+    @cython.boundscheck(True)     # a part's buffer may be made by code that changes the list
     def send_multipart(self, msg_parts, int flags=0, bint copy=True, bint track=False, *, routing_id=None, group=None):
         """Send the parts of one message, all or none.
 
@@ -453,35 +455,38 @@ cdef class Socket(SocketBase):
         cdef Py_ssize_t sent = 0
         cdef int rc = 0
         cdef bint listed = type(items) is list
-        self._enter()
-        s = self.s
-        n = len(items)            # exactly a list or tuple: asking it runs no code of others
-        lease_before_send(s)
-        if s.r.npeers == 1 and s.nstage == 0:
-            sent = batch_send(s, items, at, n if n - at < BATCH else at + BATCH)
-        while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
-            item = <object>PyList_GET_ITEM(items, at + sent) if listed else <object>PyTuple_GET_ITEM(items, at + sent)
-            if not PyBytes_CheckExact(item):
-                break
-            if self._send_small(item):
+        # Without a GIL another thread might change the list: what is taken from it here is borrowed.
+        with cython.critical_section(items):
+            self._enter()
+            s = self.s
+            n = len(items)            # exactly a list or tuple: asking it runs no code of others
+            lease_before_send(s)
+            if s.r.npeers == 1 and s.nstage == 0:
+                sent = batch_send(s, items, at, n if n - at < BATCH else at + BATCH)
+            while at + sent < n and sent < BATCH and s.nstage == 0 and s.row.send != SEND_GROUP:
+                item = <object>PyList_GET_ITEM(items, at + sent) if listed else <object>PyTuple_GET_ITEM(items, at + sent)
+                if not PyBytes_CheckExact(item):
+                    break
+                if self._send_small(item):
+                    sent += 1
+                    continue
+                zmsg_init(&m)
+                Py_INCREF(item)
+                zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), <void*>item)
+                rc = route_send(&s.r, &m, 1, True)
+                if m.kind == MK_OBJECT:
+                    Py_DECREF(item)          # the list has another: nothing is freed under the lock
+                if rc < 0:
+                    break
                 sent += 1
-                continue
-            zmsg_init(&m)
-            Py_INCREF(item)
-            zmsg_set_object(&m, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), <void*>item)
-            rc = route_send(&s.r, &m, 1, True)
-            if m.kind == MK_OBJECT:
-                Py_DECREF(item)          # the list has another: nothing is freed under the lock
-            if rc < 0:
-                break
-            sent += 1
+            if sent == 0 and at < n:
+                item = <object>PyList_GET_ITEM(items, at) if listed else <object>PyTuple_GET_ITEM(items, at)
         sock_settle(s)
         if sent or at >= n:
             return sent
         if rc < 0 and rc != -EAGAIN:
             self._send_error(rc)
         # The general way: it waits, and takes what is not plain bytes.
-        item = items[at]
         try:
             if isinstance(item, (list, tuple)):
                 Socket.send_multipart(self, item, flags)
