@@ -1,7 +1,8 @@
 """Waiting on many sockets and descriptors at once."""
 
+cimport cython
 from libc.errno cimport EAGAIN
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 
 from .border cimport check_signals_masked, fail, lock_py, refuse, restore_signals
@@ -13,7 +14,7 @@ from .patience cimport sock_read_apart, sock_settle
 from .patterns cimport RECV_NONE, SEND_NONE, route_can_send, route_peek
 from .pipe cimport part
 from .platform cimport (POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, generation_word, pollfd, sigset_t,
-                        zq_load32, zq_lock, zq_now_ns, zq_ppoll, zq_unlock, zq_xchg32)
+                        zq_load32, zq_lock, zq_now_ns, zq_ppoll, zq_store32, zq_unlock, zq_xchg32)
 from .socket_base cimport SocketBase
 from .traffic cimport traffic_flush_now, traffic_inbox, sock_ref, sock_unref
 from .waiting cimport WAIT_IN, wait_progress, watch, watch_begin, watch_end
@@ -282,7 +283,7 @@ cdef class PollerBase:
     cdef watcher* w
     cdef bint stale                 # `items` is not `sockets`
     cdef bint used                  # a poll has been made with these `sockets`
-    cdef bint busy                  # a thread is polling
+    cdef uint32_t busy              # atomic; a thread is polling, and has all from `items` to `w` to itself
     cdef dict __dict__
     cdef object __weakref__
 
@@ -317,18 +318,20 @@ cdef class PollerBase:
             if socket in self._map:
                 self.unregister(socket)
             return
-        index = self._map.get(socket)
-        if index is None:
-            self._map[socket] = len(self.sockets)
-            self.sockets.append((socket, flags))
-        else:
-            self.sockets[index] = (socket, flags)
-        self._changed()
+        with cython.critical_section(self):
+            index = self._map.get(socket)
+            if index is None:
+                self._map[socket] = len(self.sockets)
+                self.sockets.append((socket, flags))
+            else:
+                self.sockets[index] = (socket, flags)
+            self._changed()
 
     def modify(self, socket, int flags=3):
         """The same as `register`."""
         self.register(socket, flags)
 
+    @cython.critical_section
     def unregister(self, socket):
         """Wait for events of an object no more.
 
@@ -361,15 +364,14 @@ cdef class PollerBase:
             TypeError: something registered cannot be polled.
         """
         cdef long ms = -1 if timeout is None or timeout < 0 else int(timeout)
-        if self.busy or not self.used:
+        if not self.used or zq_xchg32(&self.busy, 1):
             # Another thread is using what lasts; or this may be the only poll there will be.
             self.used = True
             return zmq_poll(self.sockets, ms)
-        self.busy = True
         try:
             return self._poll(ms)
         finally:
-            self.busy = False
+            zq_store32(&self.busy, 0)
 
     # --- as part of somebody else's loop ---------------------------------------------------------------------
 
@@ -378,15 +380,22 @@ cdef class PollerBase:
 
         For adapters to event loops, which call `look` first, and again whenever it is readable.
         """
-        self._prepare()
-        return watcher_fd(self.w)
+        self._claim()
+        try:
+            self._prepare()
+            return watcher_fd(self.w)
+        finally:
+            zq_store32(&self.busy, 0)
+
+    cdef int _claim(self) except -1:
+        if zq_xchg32(&self.busy, 1):
+            raise RuntimeError("this Poller is being polled by another thread")
+        return 0
 
     def look(self):
         """What is ready now, without waiting, as `poll` returns it.  When nothing is, `descriptor` tells of news."""
         cdef list found
-        if self.busy:
-            raise RuntimeError("this Poller is being polled by another thread")
-        self.busy = True
+        self._claim()
         try:
             self._prepare()
             while True:
@@ -397,7 +406,7 @@ cdef class PollerBase:
                 if found or not watcher_has_news(self.w):
                     return found
         finally:
-            self.busy = False
+            zq_store32(&self.busy, 0)
 
     # --- the watcher -----------------------------------------------------------------------------------------
 
@@ -419,7 +428,19 @@ cdef class PollerBase:
 
     cdef int _arrange(self) except -1:
         """Make `items` what `sockets` says. Members whose socket stays, stay."""
-        cdef int n = <int>len(self.sockets)
+        cdef list wanted
+        # What other threads change from here on makes it stale again.
+        with cython.critical_section(self):
+            self.stale = False
+            wanted = self.sockets[:]
+        try:
+            return self._arrange_for(wanted)
+        except BaseException:
+            self.stale = True
+            raise
+
+    cdef int _arrange_for(self, list wanted) except -1:
+        cdef int n = <int>len(wanted)
         cdef item* items = <item*>calloc(n + 1, sizeof(item))
         cdef pollfd* fds = <pollfd*>calloc(n + 1, sizeof(pollfd))
         cdef dict before = {self.held[k]: k for k in range(self.n)}
@@ -433,7 +454,7 @@ cdef class PollerBase:
             free(fds)
             raise MemoryError
         try:
-            for obj, want in self.sockets:
+            for obj, want in wanted:
                 k = len(held)
                 items[k].want = want
                 if isinstance(obj, SocketBase):
@@ -479,7 +500,6 @@ cdef class PollerBase:
             else:
                 member_unwatch(m)
             zq_unlock(&m.s.lock)
-        self.stale = False
         return 0
 
     cdef int _see(self, member* m) except -1:

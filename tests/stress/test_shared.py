@@ -43,3 +43,28 @@ def test_a_list_that_changes_while_it_is_sent(world):
             assert message == message[: len(message) // 20] * 20
 
     together(send, change, receive)
+
+
+def test_one_poller_in_two_threads_while_a_third_registers(world):
+    pairs = [world.pair(zmq.PAIR, zmq.PAIR, "inproc") for _ in range(6)]
+    poller = zmq.Poller()
+    for socket, _ in pairs[:3]:
+        poller.register(socket, zmq.POLLIN)
+
+    def poll():
+        for socket, events in poller.poll(1):
+            assert events == zmq.POLLIN
+            assert not socket.closed
+
+    def register():
+        for _, socket in pairs:
+            poller.register(socket, zmq.POLLIN)
+        for _, socket in pairs:
+            poller.unregister(socket)
+
+    def talk():
+        pairs[0][1].send(b"x")
+        pairs[0][0].recv()
+
+    together(poll, poll, register, talk)
+    assert [socket for socket, _ in poller.sockets] == [socket for socket, _ in pairs[:3]]
