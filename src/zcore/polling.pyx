@@ -1,4 +1,7 @@
-"""Waiting on many sockets and descriptors at once."""
+"""Waiting on many sockets and descriptors at once.
+
+One file because a single poll and a Poller share what an item is and how it is looked at.
+"""
 
 cimport cython
 from libc.errno cimport EAGAIN
