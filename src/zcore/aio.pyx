@@ -285,8 +285,7 @@ cdef class AsyncSocket(LoopSocket):
         cdef Promise p = promise_done(tracker)
         cdef sock* s = self.s
         if zq_loadp(<void**>&s.flush) != NULL and not self.unflushed and self.hub is not None:
-            self.unflushed = True
-            self.hub.unflushed.append(self)
+            self._in_company()
         if budget_spent():
             # What was sent was sent; whoever awaits it lets the loop turn.
             p.lax = True

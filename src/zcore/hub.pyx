@@ -25,6 +25,16 @@ from .watchers cimport (member_join, member_leave, member_remind, member_unwatch
 
 from zcore.errors import ForkedSocket, make_error
 
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define ZQ_NO_GIL 1
+    #else
+    #define ZQ_NO_GIL 0
+    #endif
+    """
+    bint NO_GIL "ZQ_NO_GIL"
+
 cdef enum:
     IN = 1
     EVENTS = 15               # the option
@@ -82,9 +92,25 @@ cdef class Hub(Desk):
     cdef int again(self) except -1:
         if not self.scheduled and self.w != NULL:
             loop = self.loop_ref()
+            on_again = self.on_again
             if loop is not None and not loop.is_closed():
-                loop.call_soon(self.on_again)
+                loop.call_soon(on_again)
                 self.scheduled = True
+        return 0
+
+    cdef int read(self) except -1:
+        with cython.critical_section(self):
+            if self.w == NULL or self.reading:
+                return 0
+            # First: should the last socket leave meanwhile, the reader is to go, too.
+            self.reading = True
+            fd = watcher_fd(self.w)
+            on_ready = self.on_ready
+        try:
+            self.loop().add_reader(fd, on_ready)
+        except BaseException:
+            self.reading = False
+            raise
         return 0
 
     def _again(self):
@@ -93,23 +119,28 @@ cdef class Hub(Desk):
 
     def _ready(self):
         """The loop calls: something may have happened."""
+        with cython.critical_section(self):
+            self.turn()
+
+    cdef int turn(self) except -1:
         if self.w == NULL:
-            return
+            return 0
         if self.w.set.generation != generation_word()[0]:
             self._forked()
-            return
+            return 0
         if _current_task(loop_running()) is not None:
             # A loop run by a task of itself; whoever waits here must be able to run.
             self.again()
-            return
+            return 0
         budget_renew(False)
         if zq_xchg32(&self.w.asleep, 0) and len(self.sockets) == 1 and self.waiting:
             # Nothing was signalled, so it is input; and there is no need to ask the kernel whose.
             for one in self.waiting.values():
                 if self.serve_these([one]):
-                    return
+                    return 0
                 break
         self.serve()
+        return 0
 
     cdef int settle(self) except -1:
         """The end of a turn."""
@@ -124,6 +155,7 @@ cdef class Hub(Desk):
 
     cdef int serve(self) except -1:
         cdef member* m
+        cdef LoopSocket one
         cdef list found = []
         if self.w == NULL:
             return 0              # the last socket has left meanwhile
@@ -132,9 +164,17 @@ cdef class Hub(Desk):
             m = watcher_next(self.w)
             if m == NULL:
                 break
-            if m.owner != NULL:
-                found.append(<object>m.owner)
+            one = self.whose(m)
+            if one is not None:
+                found.append(one)
         return self.serve_these(found)
+
+    cdef LoopSocket whose(self, member* m):
+        """None: it has left, or another thread is just freeing it and waits for us to be through."""
+        if not NO_GIL:
+            return <LoopSocket>m.owner if m.owner != NULL else None
+        reference = self.sockets.get(<size_t>m.owner)
+        return reference() if reference is not None else None
 
     cdef int serve_these(self, list found) except -1:
         cdef LoopSocket one
@@ -143,7 +183,8 @@ cdef class Hub(Desk):
         try:
             while k < len(found):
                 one = found[k]
-                count += one._serve()
+                if one.hub is self:
+                    count += one._serve()
                 k += 1
         finally:
             # After an exception of the kind that ends a loop, should it run again: the one that was being served, and those
@@ -151,7 +192,7 @@ cdef class Hub(Desk):
             while k < len(found):
                 one = found[k]
                 k += 1
-                if one.me != NULL:
+                if one.hub is self:
                     member_remind(one.me)
             self.settle()
         return count
@@ -196,7 +237,10 @@ cdef class Hub(Desk):
                 except RuntimeError:
                     pass          # closed meanwhile
             else:
-                loop.remove_reader(watcher_fd(self.old))
+                try:
+                    loop.remove_reader(watcher_fd(self.old))
+                except (ValueError, KeyError):
+                    pass          # its own thread is closing it at this moment
         self._let_go(None)
         return 0
 
@@ -212,8 +256,7 @@ cdef class Hub(Desk):
         for reference in list(self.sockets.values()):
             one = reference()
             if one is not None:
-                one._end_calls()
-                one._leave()
+                one._part(True)
 
     def _forked(self):
         """In a child that goes on with its parent's loop: what waits can only be the parent's."""
@@ -233,6 +276,11 @@ cdef class Hub(Desk):
 
 def _gone():
     return None
+
+
+cdef int _limit(Call call, object loop, int timeout_ms) except -1:
+    call.timer = loop.call_later(timeout_ms * 0.001, call.expire)
+    return 0
 
 
 cdef list _listed(Line line):
@@ -258,7 +306,7 @@ cdef class LoopSocket(Socket):
     def __dealloc__(self):
         if self.me != NULL and self.s.generation == generation_word()[0]:
             try:
-                self._leave()
+                self._part(False)
             except Exception:
                 pass              # at the interpreter's end a loop may be in pieces
 
@@ -266,19 +314,45 @@ cdef class LoopSocket(Socket):
         """Close the socket; see `Socket.close`.  Calls that wait are cancelled."""
         if self.s == NULL or self.s.generation != generation_word()[0]:
             return
-        self._end_calls()
-        self._leave()
+        self._part(True)
         SocketBase.close(self, linger)
 
     @property
     def _recv_futures(self):
         """Calls that wait to receive, or for events."""
-        return _listed(self.inbound) + _listed(self.looking)
+        with cython.critical_section(self._hub() or self):
+            return _listed(self.inbound) + _listed(self.looking)
 
     @property
     def _send_futures(self):
         """Calls that wait to send."""
-        return _listed(self.outbound)
+        with cython.critical_section(self._hub() or self):
+            return _listed(self.outbound)
+
+    cdef Hub _hub(self):
+        with cython.critical_section(self):
+            return self.hub
+
+    cdef int _part(self, bint calls) except -1:
+        cdef Hub hub = self._hub()
+        while hub is not None:
+            with cython.critical_section(self, hub):
+                if self.hub is hub:
+                    if calls:
+                        self._end_calls()
+                    self._leave()
+            hub = self._hub()     # another, if a thread has moved it meanwhile
+        return 0
+
+    cdef int _in_company(self) except -1:
+        cdef Hub hub = self._hub()
+        if hub is None:
+            return 0
+        with cython.critical_section(hub):
+            if self.hub is hub and not self.unflushed:
+                self.unflushed = True
+                hub.unflushed.append(self)
+        return 0
 
     cdef int _end_calls(self) except -1:
         cdef Line line
@@ -295,6 +369,7 @@ cdef class LoopSocket(Socket):
         return 0
 
     cdef int _join(self, object loop) except -1:
+        """[its critical section, and that of the hub that it has]"""
         cdef Hub hub
         if self.me != NULL:
             before = self.hub.loop_ref()
@@ -305,21 +380,26 @@ cdef class LoopSocket(Socket):
             self._leave()
         if loop.is_closed():
             raise RuntimeError("Event loop is closed")
-        hub = _hub_of(loop)
-        if not hub.reading:
-            loop.add_reader(watcher_fd(hub.w), hub.on_ready)
-            hub.reading = True
-        self.me = member_join(hub.w, self.s, <void*>self)
-        if self.me == NULL:
-            raise MemoryError
-        self.hub = hub
-        hub.sockets[id(self)] = ref(self)
-        # What came before this moment was told to nobody.
-        member_remind(self.me)
-        hub.again()
+        while self.me == NULL:
+            hub = _hub_of(loop)
+            hub.read()
+            with cython.critical_section(self, hub):
+                if self.me != NULL:
+                    raise RuntimeError("another thread is using this socket in an event loop")
+                if hub.w == NULL:
+                    continue      # its last socket has left meanwhile, in another thread
+                self.me = member_join(hub.w, self.s, <void*>self)
+                if self.me == NULL:
+                    raise MemoryError
+                self.hub = hub
+                hub.sockets[id(self)] = ref(self)
+                # What came before this moment was told to nobody.
+                member_remind(self.me)
+                hub.again()
         return 0
 
     cdef int _leave(self) except -1:
+        """[the critical sections of both]"""
         cdef Hub hub = self.hub
         cdef member* me = self.me
         if me == NULL:
@@ -327,8 +407,8 @@ cdef class LoopSocket(Socket):
         self.me = NULL
         self.hub = None
         me.owner = NULL
-        with nogil:
-            member_leave(me)
+        # With the GIL: it may be that nothing refers to this socket any more, and the hub must not meet it meanwhile.
+        member_leave(me)
         return hub.left(self)
 
     cdef bint _spun(self, int timeout_ms) except -1:
@@ -337,17 +417,18 @@ cdef class LoopSocket(Socket):
         Never while any other call waits in this loop: it could be done meanwhile.  How long the loop stands still is
         limited: by SPIN_BUDGET each time, where the last times have paid, and by that of completions without a turn.
         """
-        cdef Hub hub = self.hub
+        cdef Hub hub = self._hub()
         cdef sock* s = self.s
         cdef int64_t deadline = -1
         cdef bint again
-        if hub is None or hub.w == NULL or hub.waiting or s == NULL or s.opt.spin_budget <= 0 or timeout_ms == 0 \
-                or hub.loop_ref() is not loop_running():
+        if hub is None or hub.w == NULL or s == NULL or s.opt.spin_budget <= 0 or timeout_ms == 0 or hub.waiting \
+                or hub.loop() is not loop_running():
             return False
         if timeout_ms > 0:
             deadline = zq_now_ns() + timeout_ms * <int64_t>1000000
-        if hub.unflushed:
-            hub.flush()
+        with cython.critical_section(hub):
+            if hub.unflushed:
+                hub.flush()
         lock_py(&s.lock)
         traffic_flush_now(s)
         with nogil:
@@ -366,29 +447,53 @@ cdef class LoopSocket(Socket):
 
     cdef Promise _pend(self, Call call, Line line, int timeout_ms, bint soon):
         """Have a call wait."""
-        cdef sock* s = self.s
+        cdef Hub hub = self._hub()
         loop = loop_here()
-        if self.me == NULL or self.hub.loop_ref() is not loop:
-            self._join(loop)
-        call.desk = self.hub
-        lock_py(&s.lock)
-        if call.mask & IN:
-            member_watch(self.me)
-        traffic_flush_now(s)
-        sock_settle(s)
-        if self.hub.unflushed:
-            self.hub.flush()
-        line.put(call, self)
-        if timeout_ms >= 0:
-            call.timer = loop.call_later(timeout_ms * 0.001, call.expire)
-        if soon:
-            member_remind(self.me)
-            self.hub.again()
+        if hub is None or hub.loop() is not loop:
+            with cython.critical_section(self, self if hub is None else hub):
+                if self.hub is hub:
+                    self._join(loop)
+            hub = self._hub()
+            if hub is None:
+                self._astray()
+        with cython.critical_section(hub):
+            self._put(call, line, hub, loop)
+            if timeout_ms >= 0:
+                _limit(call, loop, timeout_ms)
+            if soon and self.hub is hub:
+                member_remind(self.me)
+                hub.again()
         return call
+
+    cdef int _put(self, Call call, Line line, Hub hub, object loop) except -1:
+        """[the hub's critical section]"""
+        cdef sock* s = self.s
+        cdef bint here
+        call.desk = hub
+        lock_py(&s.lock)
+        here = self.hub is hub and hub.loop_ref() is loop
+        if here:
+            if call.mask & IN:
+                member_watch(self.me)
+            traffic_flush_now(s)
+        sock_settle(s)
+        if here and hub.unflushed:
+            hub.flush()
+        # Waiting for a lock lets others run.
+        if not here or self.hub is not hub:
+            self._astray()
+        line.put(call, self)
+        return 0
+
+    cdef int _astray(self) except -1:
+        if zq_load32(&self.s.closed):
+            refuse(self.s)
+        raise RuntimeError("another thread is using this socket in an event loop")
 
     # --- the hub's calls ---------------------------------------------------------------------------------------
 
     cdef int _serve(self) except -1:
+        cdef Hub hub = self.hub
         cdef member* m = self.me
         cdef bint fired
         cdef int count = 0
@@ -397,13 +502,13 @@ cdef class LoopSocket(Socket):
         fired = m.fired
         m.fired = False
         if self.looking.first is not None:
-            count += self._serve_looking()
-        count += self._serve_line(self.inbound)
-        count += self._serve_line(self.outbound)
-        if self.me == NULL:
+            count += self._serve_looking(hub)
+        count += self._serve_line(self.inbound, hub)
+        count += self._serve_line(self.outbound, hub)
+        if self.hub is not hub:
             return count
         if zq_load32(&self.s.closed):
-            self._leave()
+            self._part(False)
         elif fired and (self.inbound.first is None and self.looking.first is None or self.s.reader_is_reactor):
             # Input, and nobody who wants it: it stays where it is, and the loop must not be told of it again and again.
             lock_py(&self.s.lock)
@@ -411,34 +516,37 @@ cdef class LoopSocket(Socket):
             zq_unlock(&self.s.lock)
         return count
 
-    cdef int _serve_line(self, Line line) except -1:
+    cdef int _serve_line(self, Line line, Hub hub) except -1:
         cdef Call call
         cdef int rc = 0
         cdef int count = 0
-        while line.first is not None:
+        while line.first is not None and self.hub is hub:
             if budget_spent():
-                if self.me != NULL:
-                    member_remind(self.me)
-                    self.hub.again()
+                member_remind(self.me)
+                hub.again()
                 return count
             call = line.first
             try:
                 value = self._attempt(call, &rc)
             except Exception as error:
+                if call.line is None:
+                    continue      # another thread has cancelled it
                 call.finish(FAILED, fault_of(error, call.desk.loop_ref), True)
                 count += 1
                 continue
+            if call.line is None:
+                continue          # another thread has cancelled it
             if not rc:
-                if call.more and self.me != NULL:
+                if call.more and self.hub is hub:
                     call.more = False
                     member_remind(self.me)
-                    self.hub.again()
+                    hub.again()
                 return count
             call.finish(DONE, value, True)
             count += 1
         return count
 
-    cdef int _serve_looking(self) except -1:
+    cdef int _serve_looking(self, Hub hub) except -1:
         cdef Call call
         cdef object error = None
         cdef int events = 0
@@ -448,7 +556,7 @@ cdef class LoopSocket(Socket):
         except Exception as caught:
             error = caught
         for call in _listed(self.looking):
-            if call.line is None:
+            if call.line is None or call.desk is not hub:
                 continue          # one that went on has cancelled it
             if error is not None:
                 call.finish(FAILED, fault_of(error, call.desk.loop_ref), True)

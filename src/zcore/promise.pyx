@@ -184,6 +184,11 @@ cdef class Promise:
     def _make_cancelled_error(self):
         return asyncio.CancelledError() if self.value is None else asyncio.CancelledError(self.value)
 
+    @property
+    def _cancel_message(self):
+        # asyncio.gather asks for it.
+        return self.value if self.state == CANCELLED else None
+
     def cancel(self, msg=None):
         """Give the call up.  False when it is done already: what was received is its result then."""
         return self._cancel(msg)
@@ -282,7 +287,9 @@ cdef class Line:
 
 cdef class Desk:
     cdef object loop(self):
-        return self.loop_ref()
+        with cython.critical_section(self):
+            reference = self.loop_ref
+        return reference()
 
     cdef int soon(self, object fn, object arg, object context) except -1:
         raise RuntimeError
@@ -298,53 +305,57 @@ cdef class Call(Promise):
         return loop
 
     cdef bint _cancel(self, object msg) except -1:
-        if self.state != PENDING:
-            return False
-        # Not at once: whoever cancels may be the task that waits.
-        self.finish(CANCELLED, msg, False)
+        with cython.critical_section(self.desk):
+            if self.state != PENDING:
+                return False
+            # Not at once: whoever cancels may be the task that waits.
+            self.finish(CANCELLED, msg, False)
         return True
 
     cdef int _when_done(self, object fn, object context) except -1:
-        if self.state != PENDING:
-            self.desk.soon(fn, self, context)
-        elif self.callback is None:
-            self.callback = fn
-            self.context = context
-        else:
-            if self.callbacks is None:
-                self.callbacks = []
-            self.callbacks.append((fn, context))
+        with cython.critical_section(self.desk):
+            if self.state != PENDING:
+                self.desk.soon(fn, self, context)
+            elif self.callback is None:
+                self.callback = fn
+                self.context = context
+            else:
+                if self.callbacks is None:
+                    self.callbacks = []
+                self.callbacks.append((fn, context))
         return 0
 
     cdef int _forget(self, object fn) except -1:
         cdef list kept
         cdef int before = 0
-        if self.callback is not None:
-            before = 1 + (0 if self.callbacks is None else <int>len(self.callbacks))
-        if before == 0:
-            return 0
-        kept = [(self.callback, self.context)]
-        if self.callbacks is not None:
-            kept += self.callbacks
-        kept = [pair for pair in kept if pair[0] != fn]
-        self.callback = self.context = self.callbacks = None
-        if kept:
-            self.callback, self.context = kept[0]
-            self.callbacks = kept[1:] or None
-        return before - <int>len(kept)
+        with cython.critical_section(self.desk):
+            if self.callback is not None:
+                before = 1 + (0 if self.callbacks is None else <int>len(self.callbacks))
+            if before == 0:
+                return 0
+            kept = [(self.callback, self.context)]
+            if self.callbacks is not None:
+                kept += self.callbacks
+            kept = [pair for pair in kept if pair[0] != fn]
+            self.callback = self.context = self.callbacks = None
+            if kept:
+                self.callback, self.context = kept[0]
+                self.callbacks = kept[1:] or None
+            return before - <int>len(kept)
 
     def expire(self):
         """Its time is over; the loop calls."""
         budget_renew(False)
-        if self.state == PENDING:
-            self.timer = None
-            if self.fails_late:
-                self.finish(FAILED, fault_of(Again(), self.desk.loop_ref), True)
-            else:
-                self.finish(DONE, self.late, True)
+        with cython.critical_section(self.desk):
+            if self.state == PENDING:
+                self.timer = None
+                if self.fails_late:
+                    self.finish(FAILED, fault_of(Again(), self.desk.loop_ref), True)
+                else:
+                    self.finish(DONE, self.late, True)
 
     cdef int finish(self, int state, object value, bint at_once) except -1:
-        """The caller holds a reference.  at_once: by the loop's own callback, with no task running: those who wait go on within this call."""
+        """[the desk's critical section] The caller holds a reference.  at_once: by the loop's own callback, with no task running: those who wait go on within this call."""
         cdef list others = self.callbacks
         fn, context = self.callback, self.context
         cdef Line line = self.line
@@ -353,8 +364,8 @@ cdef class Call(Promise):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+        self.value = value        # before the state: another thread may look
         self.state = state
-        self.value = value
         self.callback = self.context = self.callbacks = None
         self.data = self.extra = self.convert = self.late = None
         if fn is None:

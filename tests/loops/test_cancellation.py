@@ -307,3 +307,17 @@ def test_a_limit_below_a_second_is_that_limit(run, pair):
             assert loop.time() - start >= 0.14
 
     run(main())
+
+
+def test_cancelled_in_a_gather(run, pair, transport):
+    """asyncio.gather asks a future that was cancelled for its message."""
+
+    async def main():
+        with pair(transport=transport) as (_, pull):
+            call = pull.recv()
+            gathered = asyncio.gather(call, return_exceptions=True)
+            call.cancel("enough")
+            (outcome,) = await asyncio.wait_for(gathered, 5)
+            assert isinstance(outcome, asyncio.CancelledError)
+
+    run(main())

@@ -1,7 +1,12 @@
 """Objects of Python that several threads use and change at the same moment: without a GIL nobody is alone."""
 
+import asyncio
+import itertools
+import threading
 import time
+import warnings
 
+import pytest
 from support.impl import ours_only, zmq
 from support.waiting import Task
 
@@ -68,3 +73,62 @@ def test_one_poller_in_two_threads_while_a_third_registers(world):
 
     together(poll, poll, register, talk)
     assert [socket for socket, _ in poller.sockets] == [socket for socket, _ in pairs[:3]]
+
+
+@pytest.mark.parametrize("how", ["close", "forget", "cancel"])
+def test_sockets_of_a_loop_end_in_other_threads(how):
+    """They belong to the loop's thread; in another they can be closed, cancelled and collected, at any moment."""
+    ctx = zmq.asyncio.Context()
+    numbers = itertools.count()
+    shown = []
+    ended = threading.Event()
+
+    async def one_pair():
+        a, b = ctx.socket(zmq.PAIR), ctx.socket(zmq.PAIR)
+        a.linger = b.linger = 0
+        address = f"inproc://pair-of-a-loop-{next(numbers)}"
+        a.bind(address)
+        b.connect(address)
+        calls = [a.recv() for _ in range(4)]
+        shown[:] = [a, b]
+        try:
+            for _ in range(20):
+                await b.send(b"x", zmq.DONTWAIT)
+                await asyncio.sleep(0)
+        except zmq.ZMQError:
+            pass  # closed, or more than there are calls for
+        if how != "forget":
+            a.close()
+            b.close()
+            for outcome in await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5):
+                assert outcome == b"x" or isinstance(outcome, (asyncio.CancelledError, zmq.ZMQError))
+
+    async def main():
+        end = time.monotonic() + MOMENT
+        while time.monotonic() < end:
+            await one_pair()
+
+    def meddle():
+        while not ended.is_set():
+            for socket in list(shown):
+                if how == "close":
+                    socket.close()
+                elif how == "cancel":
+                    for call in socket._recv_futures:
+                        call.cancel()
+            socket = None
+            if how == "forget":
+                shown.clear()
+            time.sleep(0.0002)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        tasks = [Task(meddle) for _ in range(2)]
+        try:
+            asyncio.run(main())
+        finally:
+            ended.set()
+        for task in tasks:
+            task.result()
+        shown.clear()
+        ctx.destroy(0)
