@@ -355,7 +355,8 @@ cdef class Call(Promise):
                     self.finish(DONE, self.late, True)
 
     cdef int finish(self, int state, object value, bint at_once) except -1:
-        """[the desk's critical section] The caller holds a reference.  at_once: by the loop's own callback, with no task running: those who wait go on within this call."""
+        """[the desk's critical section] The caller holds a reference.  at_once: by the loop's own callback, with no task
+        running: those who wait go on within this call."""
         cdef list others = self.callbacks
         fn, context = self.callback, self.context
         cdef Line line = self.line
