@@ -110,7 +110,7 @@ def test_sockets_of_a_loop_end_in_other_threads(how):
 
     def meddle():
         while not ended.is_set():
-            for socket in list(shown):
+            for socket in shown:
                 if how == "close":
                     socket.close()
                 elif how == "cancel":
