@@ -167,7 +167,7 @@ class Context(AttributeSetter, _core.Context, Generic[SocketT]):
         if socket_class is None:
             socket_class = self._socket_class
         socket = socket_class(self, socket_type, **kwargs)
-        for option, value in self.sockopts.items():
+        for option, value in self.sockopts.copy().items():
             try:
                 socket.set(option, value)
             except ZMQError:

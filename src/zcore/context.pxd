@@ -8,7 +8,7 @@ cdef class Context:
     cdef bint shadowing          # another object ends the context
     cdef object original
     cdef bint ended              # by this object
-    cdef object members          # weak set of sockets made through it
+    cdef set members             # weak references of sockets made through it
     cdef object __weakref__
 
     cdef int _usable(self) except -1

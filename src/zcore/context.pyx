@@ -19,7 +19,7 @@ from .platform cimport POLLIN, pollfd, sigset_t, zq_lock, zq_now_ns, zq_ppoll, z
 
 import atexit
 import sys
-from weakref import WeakSet
+from weakref import ref
 
 from zcore.errors import ContextClosed, ForkedSocket, make_error, raise_too_late
 
@@ -43,7 +43,7 @@ cdef class Context:
 
     def __cinit__(self, *args, **kwargs):
         self.x = NULL
-        self.members = WeakSet()
+        self.members = set()
 
     def __init__(self, io_threads=1):
         cdef Context other
@@ -55,12 +55,11 @@ cdef class Context:
             self.x = other.x
             self.shadowing = True
             self.original = other
-            self.members = WeakSet()
             return
         self.x = ctx_new()
         if self.x == NULL:
             raise MemoryError
-        _live.add(self)
+        _live.add(ref(self, _live.discard))
         try:
             self.set(IO_THREADS, io_threads)
         except BaseException:
@@ -87,7 +86,7 @@ cdef class Context:
 
     def sockets(self):
         """The sockets of this context object that are open, as a list."""
-        return [s for s in list(self.members) if not s.closed]
+        return [s for s in _alive(self.members) if not s.closed]
 
     cdef int _usable(self) except -1:
         if self.x == NULL or self.closed:
@@ -202,8 +201,13 @@ cdef class Context:
                 restore_signals(&old)
 
 
-# Contexts that are not shadows, for the end of the interpreter.
-_live = WeakSet()
+cdef list _alive(set references):
+    # The list is made in one step: going through a set that other threads add to fails.
+    return [one for one in [reference() for reference in list(references)] if one is not None]
+
+
+# Contexts that are not shadows, for the end of the interpreter: weak references.
+cdef set _live = set()
 
 
 def _at_exit():
@@ -214,7 +218,7 @@ def _at_exit():
     cdef int64_t told = 0
     cdef uint32_t waiting
     cdef Context c
-    contexts = [c for c in list(_live) if c.x != NULL and not c.ended and not ctx_forked(c.x)]
+    contexts = [c for c in _alive(_live) if c.x != NULL and not c.ended and not ctx_forked(c.x)]
     memset(&before, 0, sizeof(before))
     try:
         while True:

@@ -29,6 +29,8 @@ from .traffic cimport sock_ref, sock_unref, sock_wake, traffic_inbox
 from .waiting cimport wait_progress
 from .zmtp cimport TYPE_PAIR, TYPE_PEER
 
+from weakref import ref
+
 from zcore.errors import make_error
 from zcore.sodium import load as load_sodium
 
@@ -74,7 +76,7 @@ cdef class SocketBase:
                 fail(error, f"no socket type has the number {socket_type}")
             fail(error, "MAX_SOCKETS of the context is reached" if error == -EMFILE else "")
         self.context = context
-        parent.members.add(self)
+        parent.members.add(ref(self, parent.members.discard))
 
     def __dealloc__(self):
         if self.s == NULL:

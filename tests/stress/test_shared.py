@@ -1,6 +1,7 @@
 """Objects of Python that several threads use and change at the same moment: without a GIL nobody is alone."""
 
 import asyncio
+import importlib
 import itertools
 import threading
 import time
@@ -78,7 +79,7 @@ def test_one_poller_in_two_threads_while_a_third_registers(world):
 @pytest.mark.parametrize("how", ["close", "forget", "cancel"])
 def test_sockets_of_a_loop_end_in_other_threads(how):
     """They belong to the loop's thread; in another they can be closed, cancelled and collected, at any moment."""
-    ctx = zmq.asyncio.Context()
+    ctx = importlib.import_module(zmq.__name__ + ".asyncio").Context()
     numbers = itertools.count()
     shown = []
     ended = threading.Event()
@@ -110,7 +111,7 @@ def test_sockets_of_a_loop_end_in_other_threads(how):
 
     def meddle():
         while not ended.is_set():
-            for socket in shown:
+            for socket in shown.copy():
                 if how == "close":
                     socket.close()
                 elif how == "cancel":
@@ -132,3 +133,25 @@ def test_sockets_of_a_loop_end_in_other_threads(how):
             task.result()
         shown.clear()
         ctx.destroy(0)
+
+
+def test_sockets_are_listed_while_others_come_and_go(world):
+    ctx = world.context()
+    kept = [ctx.socket(zmq.PAIR) for _ in range(20)]
+
+    def make():
+        ctx.socket(zmq.PAIR).close(0)
+
+    def look():
+        found = ctx.sockets()
+        assert all(socket in found for socket in kept)
+
+    def default():
+        for option in (zmq.LINGER, zmq.SNDHWM, zmq.RCVHWM):
+            ctx.setsockopt(option, 0)
+        for option in (zmq.LINGER, zmq.SNDHWM, zmq.RCVHWM):
+            ctx.sockopts.pop(option)
+
+    together(make, make, look, default)
+    for socket in kept:
+        socket.close()
