@@ -29,6 +29,8 @@ cdef class Frame:
     cdef uint32_t number         # routing id
     cdef str group_name
 
+    cdef int _copy_to(self, Frame f) except -1
+
 cdef int frame_to_zmsg(Frame f, zmsg* m) except -1            # a second reference of the same bytes
 cdef Frame frame_of_object(object bytes_or_hold, const uint8_t* data, size_t size)
 cdef Frame frame_of_block(block* b, size_t size)                # takes the reference

@@ -192,6 +192,11 @@ cdef class Frame:
     def fast_copy(self):
         """Another frame over the same bytes."""
         cdef Frame f = type(self).__new__(type(self))
+        with cython.critical_section(self):
+            self._copy_to(f)
+        return f
+
+    cdef int _copy_to(self, Frame f) except -1:
         f.keep = self.keep
         f.blk = self.blk
         if f.blk != NULL:
@@ -208,32 +213,36 @@ cdef class Frame:
         f.cached_bytes = self.cached_bytes
         f.number = self.number
         f.group_name = self.group_name
-        return f
+        return 0
 
     @property
     def bytes(self):
         """The bytes of the frame, as `bytes`; copied once."""
-        if self.cached_bytes is None:
-            if self.original is None and not self.writable and PyBytes_CheckExact(self.keep) and PyBytes_GET_SIZE(self.keep) == <Py_ssize_t>self.size:
-                self.cached_bytes = self.keep
-            else:
-                self.cached_bytes = PyBytes_FromStringAndSize(<const char*>self.data, self.size)
-        return self.cached_bytes
+        with cython.critical_section(self):
+            if self.cached_bytes is None:
+                if self.original is None and not self.writable and PyBytes_CheckExact(self.keep) \
+                        and PyBytes_GET_SIZE(self.keep) == <Py_ssize_t>self.size:
+                    self.cached_bytes = self.keep
+                else:
+                    self.cached_bytes = PyBytes_FromStringAndSize(<const char*>self.data, self.size)
+            return self.cached_bytes
 
     @property
     def buffer(self):
         """The bytes of the frame, as a `memoryview` of it; not copied."""
         # Remembered weakly: the view refers to the frame, and the two must not keep each other alive.
-        view = self.last_view() if self.last_view is not None else None
-        if view is None:
-            view = PyMemoryView_FromObject(self)
-            self.last_view = ref(view)
-        return view
+        with cython.critical_section(self):
+            view = self.last_view() if self.last_view is not None else None
+            if view is None:
+                view = PyMemoryView_FromObject(self)
+                self.last_view = ref(view)
+            return view
 
     @property
     def group(self):
         """The RADIO-DISH group of the message."""
-        return self.group_name
+        with cython.critical_section(self):
+            return self.group_name
 
     @group.setter
     def group(self, value):
@@ -241,7 +250,8 @@ cdef class Frame:
             value = value.decode("utf-8")
         if len(value.encode("utf-8")) > 255:
             raise make_error(_errno.EINVAL, "a group has at most 255 bytes")
-        self.group_name = value
+        with cython.critical_section(self):
+            self.group_name = value
 
     @property
     def routing_id(self):
@@ -281,7 +291,7 @@ cdef class Frame:
         if option == "routing_id":
             return self.number
         if option == "group":
-            return self.group_name
+            return self.group
         if not isinstance(option, str):
             raise TypeError(f"expected str, got: {option!r}")
         name = option.encode("utf-8")

@@ -75,15 +75,19 @@ cdef class Socket(SocketBase):
             zmsg_set_object(m, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <void*>data)
             return None
         if isinstance(data, Frame):
-            if track and (<Frame>data).tracker is None:
+            with cython.critical_section(data):
+                tracker = (<Frame>data).tracker
+            if track and tracker is None:
                 raise ValueError("Not a tracked message")
             frame_to_zmsg(<Frame>data, m)
-            return (<Frame>data).tracker if track or not copy else None
+            return tracker if track or not copy else None
         if isinstance(data, str):
             raise TypeError("unicode not allowed, use send_string")
         if not copy:
             hold = hold_buffer(data, track)
-            if self.copy_threshold is None or hold.view.len >= self.copy_threshold:
+            with cython.critical_section(self):
+                threshold = self.copy_threshold
+            if threshold is None or hold.view.len >= threshold:
                 Py_INCREF(hold)
                 zmsg_set_object(m, <const uint8_t*>hold.view.buf, hold.view.len, <void*>hold)
                 m.lent = 1

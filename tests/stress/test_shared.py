@@ -135,6 +135,41 @@ def test_sockets_of_a_loop_end_in_other_threads(how):
         ctx.destroy(0)
 
 
+def test_one_frame_in_many_threads():
+    frames = [zmq.Frame(b"")]
+
+    def renew():
+        frames[:] = [zmq.Frame(bytearray(b"x" * 100)) for _ in range(200)]
+
+    def read():
+        for frame in frames.copy():
+            assert len(frame.bytes) == len(frame.buffer)
+
+    def name():
+        for k, frame in enumerate(frames.copy()):
+            frame.group = f"group {k}"
+            assert frame.group.startswith("group ")
+            assert frame.get("group").startswith("group ")
+
+    together(renew, read, read, name, name)
+
+
+def test_the_threshold_is_set_while_others_send(world):
+    push, pull = world.pair(zmq.PUSH, zmq.PULL, "inproc")
+
+    def send():
+        try:
+            push.send(bytearray(50), zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            pass
+
+    def change():
+        for k in range(1000):
+            push.copy_threshold = 100_000 + k
+
+    together(send, change, change, lambda: pull.recv_many(timeout=10))
+
+
 def test_sockets_are_listed_while_others_come_and_go(world):
     ctx = world.context()
     kept = [ctx.socket(zmq.PAIR) for _ in range(20)]
