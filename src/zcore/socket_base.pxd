@@ -18,4 +18,8 @@ cdef class SocketBase:
     cdef int _enter(self) except -1                # take the lock, or raise why the socket cannot be used
     cdef int _endpoint(self, object addr, int what) except -1
     cdef int _group(self, object group, bint leave) except -1
+    # Not Python's to call: looking a method up may wait for another thread, which is not done under the lock.
+    cdef void _new_marks(self) noexcept
+    cdef object _answer(self, int option)
+    cdef int _events(self) noexcept
     cdef int _special(self, int option, const unsigned char* data, size_t size) except -1

@@ -326,7 +326,7 @@ cdef class SocketBase:
             from zcore.option_text import explain
             fail(rc, explain(option, self.s.type, value))
 
-    def _new_marks(self):
+    cdef void _new_marks(self) noexcept:
         """[lock] SNDHWM and RCVHWM count for connections that are there, too."""
         cdef uint32_t i
         for i in range(self.s.r.npeers):
@@ -360,7 +360,7 @@ cdef class SocketBase:
             fail(rc, explain(option, self.s.type, setting=False))
         return v.number
 
-    def _answer(self, int option):
+    cdef object _answer(self, int option):
         """[lock; let go of] What is known only to the socket itself."""
         if option == 15:
             return self._events()
@@ -395,7 +395,7 @@ cdef class SocketBase:
             fail(fd, "no descriptor could be made")
         return fd
 
-    def _events(self):
+    cdef int _events(self) noexcept:
         """[lock; let go of] EVENTS: also what makes FD quiet until something happens again."""
         cdef sock* s = self.s
         cdef int events
