@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from errno import EACCES
 from itertools import count
 
@@ -40,6 +41,16 @@ else:
 _RECEIVERS = frozenset((SocketType.SUB, SocketType.XSUB, SocketType.PULL, SocketType.DISH, SocketType.GATHER))
 _TOPICS = {"subscribe": SocketOption.SUBSCRIBE, "unsubscribe": SocketOption.UNSUBSCRIBE}
 _monitor_numbers = count(1)
+_monitoring = threading.RLock()
+
+
+def _in_child() -> None:
+    global _monitoring
+    _monitoring = threading.RLock()  # another thread of the parent may have had it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 class _Endpoint(Generic[SocketT]):
@@ -428,22 +439,24 @@ class Socket(SocketOptions, _core.Socket, Generic[ReturnT]):
         Raises:
             ZMQError: what `monitor` raises.
         """
-        if self._monitor_socket is not None:
-            if not self._monitor_socket.closed:
-                return self._monitor_socket
-            self.disable_monitor()
-        if addr is None:
-            addr = f"inproc://pyzq.monitor.{os.getpid()}.{next(_monitor_numbers)}"
-        self.monitor(addr, Event.ALL if events is None else events)
-        pair: Self = self.context.socket(SocketType.PAIR)
-        pair.connect(addr)
-        self._monitor_socket = pair
-        return pair
+        with _monitoring:  # or two threads would each make one, of which the first never hears anything
+            if self._monitor_socket is not None:
+                if not self._monitor_socket.closed:
+                    return self._monitor_socket
+                self.disable_monitor()
+            if addr is None:
+                addr = f"inproc://pyzq.monitor.{os.getpid()}.{next(_monitor_numbers)}"
+            self.monitor(addr, Event.ALL if events is None else events)
+            pair: Self = self.context.socket(SocketType.PAIR)
+            pair.connect(addr)
+            self._monitor_socket = pair
+            return pair
 
     def disable_monitor(self) -> None:
         """Stop monitoring. The monitor socket receives MONITOR_STOPPED as its last event."""
-        self._monitor_socket = None
-        self.monitor(None, 0)
+        with _monitoring:
+            self._monitor_socket = None
+            self.monitor(None, 0)
 
     # serialised messages
 

@@ -1,9 +1,11 @@
 """Monitor events: which, in what order, with what values."""
 
+import concurrent.futures
 import importlib
+import threading
 
 import pytest
-from support.impl import OURS, sides, zmq
+from support.impl import OURS, ours_only, sides, zmq
 from support.rawpeer import RawListener
 from support.remote import run_script
 from support.waiting import Task, Watch, wait_for
@@ -199,3 +201,24 @@ def test_from_another_thread(world):
     world.bind(dealer, "tcp")
     dealer.disable_monitor()
     assert task.result() == [int(zmq.EVENT_LISTENING), int(zmq.EVENT_MONITOR_STOPPED)]
+
+
+@ours_only
+def test_one_monitor_socket_for_threads_that_ask_at_once(world):
+    for _ in range(20):
+        watched = world.socket(zmq.PULL)
+        start = threading.Barrier(4)
+
+        def ask(watched=watched, start=start):
+            start.wait(10)
+            return watched.get_monitor_socket()
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            made = {id(task.result(10)): task.result() for task in [pool.submit(ask) for _ in range(4)]}
+        (monitor,) = made.values()
+        monitor.rcvtimeo = 10_000
+        watched.bind("tcp://127.0.0.1:*")
+        assert int.from_bytes(monitor.recv_multipart()[0][:2], "little") == zmq.EVENT_LISTENING
+        watched.disable_monitor()
+        monitor.close()
+        watched.close()
