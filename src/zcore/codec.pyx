@@ -18,6 +18,7 @@ Sources: RFC 13 (ZMTP 1.0), RFC 15 (2.0), RFC 23 (3.0), RFC 37 (3.1), RFC 24 (PL
 One file because a program imports one module, and the classes share their conversions.
 """
 
+cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EINVAL, EMSGSIZE, ENOMEM
@@ -304,15 +305,18 @@ cdef class FrameDecoder:
         self._fault = None
 
     @property
+    @cython.critical_section
     def version(self):
         """(major, minor) of the framing that is decoded."""
         return _version(self._dialect)
 
     @property
+    @cython.critical_section
     def pending(self):
         """Bytes received that are not part of a complete frame yet."""
         return len(self._buffer)
 
+    @cython.critical_section
     def receive_data(self, data):
         """Take bytes (any bytes-like object) and return the list of events they complete.
 
@@ -350,6 +354,7 @@ cdef class FrameDecoder:
             del self._buffer[:at]
         return events
 
+    @cython.critical_section
     def receive_eof(self):
         """Say that the peer has closed.  Raises RemoteProtocolError when that cut a frame or a message in two."""
         if self._fault is None and (self._buffer or self._in_message):
@@ -488,21 +493,25 @@ cdef class Handshake:
             handshake_free(&self._h)
 
     @property
+    @cython.critical_section
     def state(self):
         """"more", "wait_authorisation", "ready" or "failed"."""
         return _STATES[self._h.state]
 
     @property
+    @cython.critical_section
     def version(self):
         """(major, minor) to speak with the peer, once its greeting is in; before that None."""
         return None if self._h.revision < 0 else _version(self._h.dialect)
 
     @property
+    @cython.critical_section
     def trailing_data(self):
         """Bytes received and not taken: traffic once the state is "ready"."""
         return self._trailing
 
     @property
+    @cython.critical_section
     def oddities(self):
         """Counts of what the peer did that is not quite right but was accepted, by name."""
         return {
@@ -514,10 +523,12 @@ cdef class Handshake:
         }
 
     @property
+    @cython.critical_section
     def memory(self):
         """Bytes of memory held for input and output.  Grows with what was received, not with what was announced."""
         return self._h.out_cap + self._h.body_cap + self._h.properties_len
 
+    @cython.critical_section
     def data_to_send(self, amount=None):
         """Return what is to be sent, at most `amount` bytes of it, and forget that much.
 
@@ -531,6 +542,7 @@ cdef class Handshake:
         handshake_sent(&self._h, n)
         return out
 
+    @cython.critical_section
     def receive_data(self, data):
         """Take bytes and return the list of events: `Greeting`, `AuthorisationRequired`, `HandshakeDone`.
 
@@ -539,11 +551,13 @@ cdef class Handshake:
         self._trailing += _bytes(data, "data")
         return self._run()
 
+    @cython.critical_section
     def receive_eof(self):
         """Say that the peer has closed.  Raises RemoteProtocolError unless the handshake is over."""
         if self._h.state != HS_READY:
             raise RemoteProtocolError("the connection was closed during the handshake")
 
+    @cython.critical_section
     def authorise(self, status):
         """Answer `AuthorisationRequired` with a ZAP status: 200 lets the peer in; 300, 400 and 500 do not.
 
@@ -567,6 +581,7 @@ cdef class Handshake:
             raise LocalProtocolError("frames are transformed after the handshake, by a mechanism that does so")
         return 0
 
+    @cython.critical_section
     def encode_frame(self, body, more=False, is_command=False):
         """Return one frame of the traffic as CURVE puts it on the wire; the nonce moves on."""
         cdef bytes data = _bytes(body, "body")
@@ -580,6 +595,7 @@ cdef class Handshake:
             raise LocalProtocolError("no nonce is left: so many frames under one key are no connection any more")
         return out[:n]
 
+    @cython.critical_section
     def decode_frame(self, body):
         """Return (payload, more, is_command) of the body of a frame of the traffic, opened.
 
