@@ -219,6 +219,8 @@ def test_tcp_to_a_peer_that_is_not_there_yet(world, kind, policy, seed):
     follow(sender, model, talk(random.Random(seed), PARTNERS[kind][1]), sender.books())
     reader = come()
     assert [reader.recv_multipart() for _ in model.queue] == model.queue
+    # The reader may have them before the writing thread has come back to say so.
+    wait_for(lambda: sender.books()["queued"] == 0, "the queue to be known as empty")
     assert sender.put([b"after"])
     assert reader.recv_multipart() == [b"after"]
     wait_for(lambda: sender.books()["queued"] == 0, "everything being delivered")
