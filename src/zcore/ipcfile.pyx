@@ -55,9 +55,23 @@ cdef extern from *:
         int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), tries;
         if (fd < 0)
             return -1;
-        for (tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0 && tries < 1000; tries++)
+        for (tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+            if ((errno != EWOULDBLOCK && errno != EINTR) || tries == 1000) {
+                close(fd);    /* a file system without such locks, or the program above */
+                return -1;
+            }
             nanosleep(&pause, NULL);
+        }
         return fd;
+    }
+
+    /* Closing is not enough: a child forked meanwhile has the same lock. */
+    static inline void zq_directory_unlock(int fd)
+    {
+        if (fd >= 0) {
+            flock(fd, LOCK_UN);
+            close(fd);
+        }
     }
     """
     ctypedef struct zq_file_id:
@@ -67,6 +81,7 @@ cdef extern from *:
     int zq_file_identify(const char* path, zq_file_id* out) nogil
     int zq_file_pin(const char* path) nogil
     int zq_directory_lock(const char* directory) nogil
+    void zq_directory_unlock(int fd) nogil
 
 cdef extern from "net.h" nogil:
     int SOCK_DGRAM
@@ -198,8 +213,7 @@ cdef int _bind_path(ipc_file* f, int fd, const char* path, const zq_addr* a) noe
             rc = zq_bind(fd, a)
             if rc != -EADDRINUSE:
                 break
-        if lock >= 0:
-            zq_close(lock)
+        zq_directory_unlock(lock)
     if rc == 0:
         rc = zq_file_identify(f.path, &made)
         if rc == 0:

@@ -64,6 +64,7 @@ cdef bint thrift_round(sock* s, bint quiet) noexcept nogil:
     cdef session* n
     cdef uint32_t left = 0xffffffff if quiet else THRIFT_MOST
     cdef bint again = False
+    cdef bint trimmed = False
     while s.thrift_first != NULL and left:
         left -= 1
         n = s.thrift_first
@@ -74,9 +75,11 @@ cdef bint thrift_round(sock* s, bint quiet) noexcept nogil:
             again = True
         elif n.p == NULL or _trim(&n.c, n.p):
             n.thrift = THRIFT_GONE
+            trimmed = True
         else:
             _append(s, n)         # something waits in it: a round after the next read finds out
             again |= n.c.in_busy or n.c.out_busy
         if n == last:
             return again
-    return s.thrift_first != NULL
+    # Cut off.  When all these were waiting for the application, another round will not help until somebody reads again.
+    return again or trimmed
