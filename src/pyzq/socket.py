@@ -49,8 +49,7 @@ def _in_child() -> None:
     _monitoring = threading.RLock()  # another thread of the parent may have had it
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(after_in_child=_in_child)
 
 
 class _Endpoint(Generic[SocketT]):

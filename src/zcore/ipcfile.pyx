@@ -23,27 +23,37 @@ cdef extern from *:
         int is_socket;
     } zq_file_id;
 
-    static inline int zq_file_identify(const char *path, zq_file_id *out)
+    static inline int zq_file_id_of(int rc, const struct stat *st, zq_file_id *out)
     {
-        struct stat st;
         memset(out, 0, sizeof *out);
-        if (lstat(path, &st) != 0)
+        if (rc != 0)
             return -errno;
-        out->device = (uint64_t)st.st_dev;
-        out->inode = (uint64_t)st.st_ino;
-        out->is_socket = S_ISSOCK(st.st_mode);
+        out->device = (uint64_t)st->st_dev;
+        out->inode = (uint64_t)st->st_ino;
+        out->is_socket = S_ISSOCK(st->st_mode);
         return 0;
     }
 
-    /* Keeps the file's inode number from being given to another file until the descriptor is closed.  -1: no file, or
-       a system that has no such thing; macOS counts its inode numbers up and gives none twice. */
-    static inline int zq_file_pin(const char *path)
+    static inline int zq_file_identify(const char *path, zq_file_id *out)
+    {
+        struct stat st;
+        int rc = lstat(path, &st);
+        return zq_file_id_of(rc, &st, out);
+    }
+
+    /* Identifies the file, and keeps its inode number from being given to another until `*pin` is closed.  No pin (-1)
+       where the system has none: macOS counts its inode numbers up and gives none twice. */
+    static inline int zq_file_pin(const char *path, zq_file_id *out, int *pin)
     {
     #ifdef O_PATH
-        return open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+        int rc;
+        *pin = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        rc = *pin < 0 ? -1 : fstat(*pin, &st);
+        return zq_file_id_of(rc, &st, out);
     #else
-        (void)path;
-        return -1;
+        *pin = -1;
+        return zq_file_identify(path, out);
     #endif
     }
 
@@ -79,7 +89,7 @@ cdef extern from *:
         uint64_t inode
         bint is_socket
     int zq_file_identify(const char* path, zq_file_id* out) nogil
-    int zq_file_pin(const char* path) nogil
+    int zq_file_pin(const char* path, zq_file_id* out, int* pin) nogil
     int zq_directory_lock(const char* directory) nogil
     void zq_directory_unlock(int fd) nogil
 
@@ -150,16 +160,16 @@ cdef int _aside(const char* path, char* out, size_t size) noexcept nogil:
             return 0
 
 
-cdef int _clear_pinned(const char* path, const zq_addr* a) noexcept nogil:
-    """As _clear: the file that is there now keeps its number to itself meanwhile."""
+cdef bint _is_taken(int rc, const zq_file_id* there, const zq_addr* a) noexcept nogil:
+    """By somebody alive, or by a file that is not ours to remove.  rc: what identifying it gave."""
+    return rc != -ENOENT and (rc < 0 or not there.is_socket or not _is_dead(a))
+
+
+cdef int _set_aside(const char* path, const zq_file_id* probed) noexcept nogil:
+    """Remove the file that was probed.  0: try to bind; -EADDRINUSE: somebody else has the path now."""
     cdef char aside[PATH_BYTES]
-    cdef zq_file_id probed, moved
-    cdef int rc = zq_file_identify(path, &probed)
-    if rc == -ENOENT:
-        return 0
-    if rc < 0 or not probed.is_socket or not _is_dead(a):
-        return -EADDRINUSE
-    rc = _aside(path, aside, sizeof(aside))
+    cdef zq_file_id moved
+    cdef int rc = _aside(path, aside, sizeof(aside))
     if rc < 0:
         return rc
     if rename(path, aside) != 0:
@@ -178,8 +188,13 @@ cdef int _clear_pinned(const char* path, const zq_addr* a) noexcept nogil:
 
 cdef int _clear(const char* path, const zq_addr* a) noexcept nogil:
     """Remove a stale file.  0: try to bind again; -EADDRINUSE: the path is taken."""
-    cdef int pin = zq_file_pin(path)
-    cdef int rc = _clear_pinned(path, a)
+    cdef zq_file_id there
+    cdef int pin
+    cdef int rc = zq_file_pin(path, &there, &pin)
+    if _is_taken(rc, &there, a):
+        rc = -EADDRINUSE
+    else:
+        rc = _set_aside(path, &there) if rc == 0 else 0
     if pin >= 0:
         zq_close(pin)
     return rc
@@ -197,14 +212,15 @@ cdef char* _absolute(const char* path) noexcept nogil:
 
 
 cdef int _bind_path(ipc_file* f, int fd, const char* path, const zq_addr* a) noexcept nogil:
-    cdef zq_file_id made
+    cdef zq_file_id made, there
     cdef int _, lock
     cdef int rc
     f.path = _absolute(path)
     if f.path == NULL:
         return -ENOMEM
     rc = zq_bind(fd, a)
-    if rc == -EADDRINUSE:
+    # Who lives there needs no lock to be respected, and may be told of without waiting for one.
+    if rc == -EADDRINUSE and not _is_taken(zq_file_identify(path, &there), &there, a):
         lock = _lock_directory(path)
         for _ in range(MAX_TRIES):
             rc = _clear(path, a)

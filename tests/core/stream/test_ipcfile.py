@@ -1,7 +1,9 @@
 """Socket files: made, found stale, respected when alive, and removed by nobody but their maker."""
 
+import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import select
 import signal
@@ -9,6 +11,7 @@ import socket
 import stat
 import sys
 import tempfile
+import threading
 
 import pytest
 
@@ -239,6 +242,60 @@ def test_ipc_a_lock_on_the_directory_delays_nobody_for_ever(listeners, tmp_path)
         talk(*join(listeners(f"ipc://{tmp_path}/s"))[:2])
     finally:
         os.close(held)
+
+
+@needs_linux
+def test_ipc_who_lives_there_is_told_of_without_waiting_for_the_lock(listeners, tmp_path):
+    held = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with socket.socket(socket.AF_UNIX) as live:
+            live.bind(str(tmp_path / "s"))
+            fcntl.flock(held, fcntl.LOCK_EX)
+            before = os.times().elapsed
+            assert refused(f"ipc://{tmp_path}/s") == errno.EADDRINUSE
+            assert os.times().elapsed - before < 0.9  # the wait for the lock takes longer
+    finally:
+        os.close(held)
+
+
+@needs_linux
+def test_ipc_a_forked_child_keeps_no_lock(listeners, tmp_path):
+    """Children forked while other threads take stale paths leave the directory free."""
+    children, over = [], threading.Event()
+
+    def take():
+        while not over.is_set():
+            path = tmp_path / f"s{next(numbers)}"
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(path))
+            with contextlib.suppress(OSError):  # a child may have the dead socket, which then lives
+                Listener(f"ipc://{path}").close()
+
+    def child():
+        os.close(stop)
+        return len(os.read(end, 1))
+
+    numbers = itertools.count()
+    takers = [threading.Thread(target=take) for _ in range(3)]
+    for taker in takers:
+        taker.start()
+    end, stop = os.pipe()
+    try:
+        children += [forked(child) for _ in range(20)]
+        over.set()
+        for taker in takers:
+            taker.join(LIMIT)
+        held = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(held)
+    finally:
+        over.set()
+        os.close(stop)
+        os.close(end)
+        codes = [ended(pid) for pid in children]
+    assert codes == [0] * 20
 
 
 @needs_root
